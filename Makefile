@@ -1,0 +1,117 @@
+# Whatever one does here is a target. Each prepares .venv by itself, once: with uv where there is
+# one, else with Python's own venv and pip (`make UV= …` forces the latter).
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+UV := $(shell command -v uv 2>/dev/null)
+INTERPRETERS := python3 python3.14 python3.13 python3.12 python3.11
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+
+# ── set-up ───────────────────────────────────────────────────────────────────────────────────
+# The stamps are older than pyproject.toml when its dependencies may have changed.
+
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+
+ifdef UV
+INSTALL = "$(UV)" pip install --quiet --python $(PYTHON)
+else
+INSTALL = $(PYTHON) -m pip install --quiet --disable-pip-version-check
+endif
+
+$(PYTHON):
+ifdef UV
+	"$(UV)" venv --quiet --seed --python '>=3.11' $(VENV)
+else
+	@for python in $(INTERPRETERS); do \
+	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    echo "$$python -m venv $(VENV)"; \
+	    $$python -m venv $(VENV) && exit 0; \
+	    rm -rf $(VENV); \
+	    echo "error: $$python cannot make virtual environments;" \
+	        "install its venv package (Debian: apt install python3-venv) or uv" >&2; \
+	    exit 1; \
+	done; \
+	echo "error: Python 3.11 or newer is needed, and none of these is: $(INTERPRETERS);" \
+	    "install one, or uv (https://docs.astral.sh/uv)" >&2; \
+	exit 1
+endif
+
+$(RUNTIME): pyproject.toml | $(PYTHON)
+	@echo "installing the assistant into $(VENV); the first time PyTorch takes a few minutes"
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml | $(PYTHON)
+	@echo "installing the assistant and its tools into $(VENV);" \
+	    "the first time PyTorch takes a few minutes"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $(RUNTIME) $@
+
+# ── every day ────────────────────────────────────────────────────────────────────────────────
+
+RECORDINGS ?= $(wildcard tests/data/recordings/*.flac)
+RECOGNIZE ?= recognize --events
+
+.PHONY: help run test check lint format
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) ## understand the bundled recordings, event by event; nothing is executed
+	$(PYTHON) -m assistant $(RECOGNIZE) $(RECORDINGS)
+
+test: $(DEVELOPMENT) ## run the tests (PYTEST="-k name" for some of them)
+	$(PYTHON) -m pytest $(PYTEST)
+
+check: lint test ## everything a change must pass: lint, types and tests
+
+lint: $(DEVELOPMENT) ## ruff's rules and format, mypy --strict
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+
+format: $(DEVELOPMENT) ## put imports and format in order
+	$(PYTHON) -m ruff check --select I --fix
+	$(PYTHON) -m ruff format
+
+# ── training and figures ─────────────────────────────────────────────────────────────────────
+
+SPEECH_LANGUAGE ?= en-us
+BUNDLE ?= models/$(SPEECH_LANGUAGE)
+CACHE ?= cache/$(SPEECH_LANGUAGE)
+CHECKPOINTS ?= runs/$(SPEECH_LANGUAGE)
+COPIES ?= 1
+COMMANDS ?= $(wildcard configs/commands/*.$(firstword $(subst -, ,$(SPEECH_LANGUAGE))).yaml)
+PROCESSES ?= $(CORES)
+TORCHRUN = OMP_NUM_THREADS=1 $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
+
+.PHONY: train manifest benchmark clean
+
+train: manifest $(RUNTIME) ## train a bundle: MANIFEST=… [NOISE=… ROOMS=… COPIES=1 SPEECH_LANGUAGE=en-us]
+	$(TORCHRUN) scripts/extract_features.py --manifest $(MANIFEST) --output $(CACHE) \
+	    --copies $(COPIES) $(if $(NOISE),--noise $(NOISE)) $(if $(ROOMS),--rooms $(ROOMS))
+	$(TORCHRUN) scripts/train_acoustic.py --cache $(CACHE) --language $(SPEECH_LANGUAGE) \
+	    --run $(CHECKPOINTS) --bundle $(BUNDLE)
+	$(PYTHON) scripts/build_bank.py --cache $(CACHE) --bundle $(BUNDLE)
+	@set -e; for file in $(COMMANDS); do \
+	    name=$$(basename $$file); name=$${name%%.*}; \
+	    echo "assistant train $$file --bundle $(BUNDLE) --output $(BUNDLE)/commands/$$name"; \
+	    $(PYTHON) -m assistant train $$file --bundle $(BUNDLE) \
+	        --output $(BUNDLE)/commands/$$name; \
+	done
+
+manifest:
+	@test -n "$(MANIFEST)" || { echo "error: say what to train on: make train" \
+	    "MANIFEST=<manifest.jsonl> [NOISE=<folders>] [ROOMS=<folders>]; see CONTRIBUTING.md" >&2; \
+	    exit 2; }
+
+benchmark: $(DEVELOPMENT) ## measure accuracy, delay and speed (BENCHMARK="its arguments")
+	$(PYTHON) scripts/benchmark.py $(BENCHMARK)
+
+clean: ## remove what tools left behind; .venv, cache/, runs/ and models/ stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find assistant scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""Acoustic stage: feature rows to phoneme log-posteriors, block by block or whole."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .config import AcousticConfig
+from .nn.acoustic_model import AcousticModel
+from .types import FeatureChunk, PosteriorChunk
+
+
+class AcousticScorer:
+    """Stage: `FeatureChunk`s of one utterance to `PosteriorChunk`s.
+
+    A block is scored as soon as its look-ahead has been heard; at the end none is missing.
+    """
+
+    def __init__(self, model: AcousticModel, row_ms: float) -> None:
+        self.model = model
+        self.config: AcousticConfig = model.config
+        self.row_ms = row_ms
+        self.reset()
+
+    @property
+    def latency_ms(self) -> float:
+        """A block's centre and its look-ahead."""
+        return (self.config.chunk_rows + self.config.lookahead_rows) * self.row_ms
+
+    def reset(self) -> None:
+        """Forget the utterance."""
+        self._rows: Tensor | None = None
+        self._scored = 0
+        self._state = self.model.initial_state()
+
+    def feed(self, item: FeatureChunk) -> list[PosteriorChunk]:
+        """Take rows; return the blocks whose look-ahead is complete."""
+        self._rows = item.rows if self._rows is None else torch.cat([self._rows, item.rows])
+        width = self.config.chunk_rows + self.config.lookahead_rows
+        chunks = []
+        while len(self._rows) >= width:
+            chunks.append(self._score(width, self.config.chunk_rows))
+        return chunks
+
+    def flush(self) -> list[PosteriorChunk]:
+        """Score what is left, without look-ahead that never came; reset."""
+        chunks = []
+        while self._rows is not None and len(self._rows):
+            width = self.config.chunk_rows + self.config.lookahead_rows
+            available = len(self._rows)
+            chunks.append(self._score(min(width, available), min(self.config.chunk_rows, available)))
+        self.reset()
+        return chunks
+
+    @torch.inference_mode()
+    def full_context(self, rows: Tensor) -> Tensor:
+        """Log-posteriors (T, P) of a whole utterance's rows (T, D), every row seeing all others."""
+        return self.model(rows[None], torch.tensor([len(rows)]))[0].cpu()
+
+    @torch.inference_mode()
+    def _score(self, width: int, centre: int) -> PosteriorChunk:
+        assert self._rows is not None
+        log_probs, self._state = self.model.step(self._rows[None, :width], self._state, centre)
+        chunk = PosteriorChunk(log_probs=log_probs[0].cpu(), start=self._scored)
+        self._rows = self._rows[centre:]
+        self._scored += centre
+        return chunk

@@ -1,0 +1,38 @@
+"""From intent to deed: a policy file says which action each intent stands for, and no other.
+
+    Intent ──policy──▸ Rule ──defaults, map──▸ slot values ──▸ log │ run │ http ──▸ ActionResult
+
+    runner.py         performs what the policy says, or in a dry run only describes it
+    policy.py         which rules an intent has; reads and checks the policy file
+    rule.py           when an action applies, and how slot values are prepared for it
+    kinds.py          the kinds of action there are, and how to add one
+    log.py, run.py, http.py
+                      one kind each, named as in the policy file
+    placeholders.py, json_template.py
+                      `{slot}` in a text, and in the texts of a JSON value
+    environment.py, limits.py, text.py
+                      what the kinds have in common
+
+What was said is data. A slot value is put in place once, after the policy was parsed: it becomes
+one argument of a program (there is no shell), one percent-encoded piece of a URL, or one JSON
+value. It can choose neither the program, nor the host, nor a header, nor (see `RunAction`) an
+option. A further kind of action is a frozen dataclass under `@action_kind("name")`.
+"""
+
+from .kinds import Action, action_kind
+from .placeholders import Slots, expand
+from .policy import ActionPolicy, load_policy, parse_policy
+from .rule import Rule
+from .runner import ActionRunner
+
+__all__ = [
+    "Action",
+    "ActionPolicy",
+    "ActionRunner",
+    "Rule",
+    "Slots",
+    "action_kind",
+    "expand",
+    "load_policy",
+    "parse_policy",
+]

@@ -1,0 +1,73 @@
+"""`assistant listen`: the microphone, until Ctrl-C."""
+
+# ruff: noqa: PLC0415 - what is slow to load waits until the command runs
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from . import options
+from .screen import Screen
+
+EXAMPLES = options.examples(
+    "assistant listen: show what would be done",
+    "assistant listen --execute --actions my-actions.yaml",
+    "assistant listen --input-device USB --commands my-commands",
+    "assistant listen --json | jq --unbuffered .intent",
+)
+
+
+def command(
+    input_device: Annotated[
+        str | None,
+        typer.Option(
+            "--input-device",
+            metavar="NAME|INDEX",
+            help="Microphone, see 'assistant devices' [default: the system's].",
+        ),
+    ] = None,
+    json: options.Json = False,
+    events: options.Events = False,
+    commands: options.Commands = None,
+    bundle: options.Bundle = None,
+    config: options.ConfigFile = None,
+    actions: options.Actions = "actions.yaml",
+    execute: options.Execute = False,
+    device: options.Device = None,
+) -> None:
+    """Listen to the microphone, show what is understood, and act on it; Ctrl-C ends.
+
+    On a terminal the last line shows level, speech and what has been understood so far.
+    """
+    options.refuse_together((("--json", json), ("--events", events)))
+    screen = Screen()
+    configuration = options.configuration(config, bundle, commands, device)
+    runner = options.action_runner(actions, execute)
+
+    from ..audio import Microphone
+    from ..engine import Engine
+    from .live import listen
+    from .render import new_report
+
+    audio = configuration.audio
+    if input_device is not None:
+        audio = replace(audio, device=input_device)
+    pipeline = Engine.load(configuration).pipeline()
+    report = new_report(screen, json, events or not screen.is_live)
+    with Microphone(audio, notify=screen.warning) as microphone:
+        screen.note(
+            f"listening to {microphone.device}, {microphone.rate} Hz, {microphone.channels} "
+            f"channel{'s' if microphone.channels > 1 else ''}; "
+            f"{'acting' if execute else 'dry run (--execute acts)'}; Ctrl-C ends"
+        )
+        try:
+            listen(microphone, pipeline, runner, report, screen)
+        finally:
+            if microphone.overruns:
+                screen.warning(
+                    f"{microphone.overruns} blocks of audio were lost; "
+                    "this machine was too slow or busy"
+                )

@@ -1,0 +1,228 @@
+"""Configuration: one frozen dataclass a stage, units on the field, unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from .errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Where sound comes from."""
+
+    device: str | None = None
+    """Name (or part of it) or index of the input device; the system's default where absent."""
+    block_ms: float = 20.0
+    """Milliseconds the device hands over at a time."""
+    queue_ms: float = 2000.0
+    """Milliseconds of audio held before the oldest block is dropped (and counted)."""
+    retry_initial_s: float = 0.5
+    """Seconds before the first attempt to reopen a lost device; doubled each time."""
+    retry_maximum_s: float = 10.0
+    """Seconds at most between attempts."""
+
+
+@dataclass(frozen=True)
+class EndpointConfig:
+    """When an utterance begins and ends."""
+
+    frame_ms: int = 20
+    """Milliseconds a voice-activity decision covers: 10, 20 or 30 (webrtcvad's own sizes)."""
+    aggressiveness: int = 2
+    """webrtcvad's mode, 0 (accepts much as speech) to 3 (accepts little)."""
+    start_window_ms: int = 200
+    """Milliseconds looked at to decide that speech has begun."""
+    start_ratio: float = 0.6
+    """Share of voiced frames within the start window that begins an utterance."""
+    minimum_speech_ms: int = 120
+    """Milliseconds of voiced frames within the start window below which it is a click."""
+    pre_roll_ms: int = 300
+    """Milliseconds kept from before the start window, so that the first word is not lost."""
+    hangover_ms: int = 700
+    """Milliseconds without speech that end an utterance."""
+    end_ratio: float = 0.15
+    """Share of voiced frames within the hangover up to which it counts as silence."""
+    maximum_utterance_ms: int = 15_000
+    """Milliseconds (pre-roll included) after which an utterance is ended whatever goes on."""
+    gate_margin_db: float = 5.0
+    """Decibels (200 to 4000 Hz) a frame must stand above the noise floor to count as speech."""
+    gate_window_ms: int = 2_000
+    """Milliseconds over which the quietest level is taken as the noise floor."""
+    gate_smoothing_ms: int = 60
+    """Milliseconds, the time constant that smooths the level before its minimum is taken."""
+    gate_minimum_db: float = -75.0
+    """Decibels (full scale) below which nothing is speech."""
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Log-mel, and the streaming encoder's chunks. What must fit the bundle lives in the bundle."""
+
+    sample_rate: int = 16_000
+    """Hz."""
+    fft_size: int = 400
+    """Samples of a window."""
+    hop: int = 160
+    """Samples between windows."""
+    mel_bins: int = 80
+    """Mel bands up to half the sample rate."""
+    encoder: bool = True
+    """Whether the streaming encoder follows; without it rows are stacked log-mel frames."""
+    stack: int = 2
+    """Encoder frames (or log-mel frames) joined into one row."""
+    chunk_rows: int = 16
+    """Rows the encoder sees at a time in the streaming pass."""
+    left_context_rows: int = 200
+    """Rows of the past whose keys and values are kept."""
+
+
+@dataclass(frozen=True)
+class AcousticConfig:
+    """Shape of the acoustic model, and the block it streams with."""
+
+    input_size: int = 1024
+    """Columns of a feature row."""
+    projection_size: int = 256
+    """Columns after the first linear layer."""
+    hidden_size: int = 256
+    """Units a direction and layer."""
+    layers: int = 2
+    """Bidirectional layers."""
+    dropout: float = 0.1
+    """Probability, between layers, while training."""
+    phonemes: int = 0
+    """Outputs, the CTC blank included."""
+    chunk_rows: int = 16
+    """Centre rows of a block in the streaming pass."""
+    lookahead_rows: int = 8
+    """Look-ahead rows of a block in the streaming pass."""
+
+
+@dataclass(frozen=True)
+class IntentConfig:
+    """Shape of the intent model."""
+
+    hidden_size: int = 128
+    """Units of a layer."""
+    layers: int = 2
+    """Layers of the LSTM."""
+    dropout: float = 0.2
+    """Probability, while training."""
+    delay: int = 4
+    """Steps a tag waits for what follows the phoneme it speaks of."""
+    blank_threshold: float = 0.9
+    """Rows whose blank is at least this probable are not read."""
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """How a hypothesis is accepted or refused."""
+
+    lstm_weight: float = 1.0
+    """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
+    confidence_threshold: float = 0.5
+    """Confidence below which an utterance is rejected."""
+    minimum_phonemes: int = 2
+    """Utterances with fewer phonemes are noise."""
+    filler_penalty: float | None = 3.0
+    """Nats a row that hesitation or noise before and after a command costs; none: not allowed."""
+    partial_hypotheses: bool = True
+    """Whether the streaming pass runs while someone speaks."""
+
+
+@dataclass(frozen=True)
+class AssistantConfig:
+    """The whole configuration file."""
+
+    bundle: str = "en-us"
+    """Folder of the acoustic bundle, or the name of one that travels with the package."""
+    commands: str = "home"
+    """Folder of a compiled command set, or the name of one inside the bundle."""
+    device: str = "auto"
+    """Where networks run: auto, cpu or cuda."""
+    threads: int = 1
+    """CPU threads for the networks."""
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+
+def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    """Build a configuration dataclass, strictly.
+
+    Args:
+        kind: the dataclass wanted.
+        values: keys and plain values, as a YAML file gives them.
+        where: the file (and section), for messages.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong type, naming `where` and the key.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected keys and values, found {type(values).__name__}")
+    hints = typing.get_type_hints(kind)
+    names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in names:
+            raise ConfigError(f"{where}: unknown key '{key}'; one of: {', '.join(names)}")
+        built[key] = _coerce(hints[key], value, f"{where}: {key}")
+    try:
+        return kind(**built)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _coerce(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_mapping(hint, value, where)
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = typing.get_args(hint)
+        if value is None and type(None) in options:
+            return None
+        return _coerce(next(o for o in options if o is not type(None)), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = origin or hint
+    if isinstance(expected, type) and (
+        not isinstance(value, expected) or (expected is int and isinstance(value, bool))
+    ):
+        raise ConfigError(f"{where}: expected {expected.__name__}, found {value!r}")
+    return value
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Plain keys and values of a configuration dataclass, ready for YAML."""
+    return dataclasses.asdict(config)
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML file.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML, with line and column.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid YAML: {problem}") from error
+
+
+def load(path: Path) -> AssistantConfig:
+    """Read the assistant's configuration file."""
+    return from_mapping(AssistantConfig, read_yaml(path) or {}, str(path))

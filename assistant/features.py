@@ -1,0 +1,203 @@
+"""Features: samples to log-mel frames to rows of the streaming encoder.
+
+Log-mel is Whisper's (torchaudio, slaney scale and norm, base-10 logarithm), computed in blocks at
+fixed places of the utterance, so that any cut of the stream gives the same bits. The encoder reads
+it twice: in chunks while someone speaks (`feed`), and once more at full context when the utterance
+is over (`full_context`), which the final decision uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchaudio
+from torch import Tensor
+
+from .config import FeatureConfig
+from .nn.encoder import EncoderState, StreamingEncoder
+from .types import FeatureChunk, Samples
+
+LOG_FLOOR = 1e-10
+"""Mel power below which everything is silence."""
+DYNAMIC_RANGE = 8.0
+"""Decades below the loudest bin that are kept (Whisper's normalisation)."""
+
+
+class LogMel:
+    """Samples to log-mel frames, (N,) to (N / hop, mel_bins), base-10, not yet normalised."""
+
+    def __init__(self, config: FeatureConfig) -> None:
+        self.config = config
+        self._transform = torchaudio.transforms.MelSpectrogram(
+            config.sample_rate,
+            n_fft=config.fft_size,
+            hop_length=config.hop,
+            n_mels=config.mel_bins,
+            norm="slaney",
+            mel_scale="slaney",
+            f_max=config.sample_rate / 2,
+            center=False,
+        )
+
+    @property
+    def margin(self) -> int:
+        """Samples a frame reaches to either side of its centre."""
+        return self.config.fft_size // 2
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Frames of samples that already carry `margin` on both sides: (…, N) to (…, T, bins)."""
+        mel: Tensor = self._transform(samples)
+        return mel.clamp(min=LOG_FLOOR).log10().transpose(-1, -2)
+
+    def whole(self, samples: Tensor) -> Tensor:
+        """Frames of whole utterances (…, N), the edges reflected; N / hop frames, N a multiple."""
+        edge = self.margin
+        padded = F.pad(samples.reshape(-1, samples.shape[-1]), (edge, edge), mode="reflect")
+        frames = self.frames(padded.reshape(*samples.shape[:-1], -1))
+        return frames[..., : samples.shape[-1] // self.config.hop, :]
+
+
+def normalise(log_mel: Tensor, loudest: Tensor) -> Tensor:
+    """Whisper's normalisation; `loudest` broadcasts over frames and bins."""
+    return (torch.maximum(log_mel, loudest - DYNAMIC_RANGE) + 4.0) / 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureState:
+    """What the extractor carries: where it is, the encoder's past, the loudest bin so far."""
+
+    frames: int
+    rows: int
+    loudest: Tensor
+    encoder: EncoderState | None
+
+
+class FeatureExtractor:
+    """Stage: samples of one utterance to `FeatureChunk`s."""
+
+    def __init__(
+        self,
+        config: FeatureConfig,
+        encoder: StreamingEncoder | None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.log_mel = LogMel(config)
+        self.encoder = encoder
+        self.reset()
+
+    @property
+    def frames_per_row(self) -> int:
+        """Log-mel frames a row stands for."""
+        return self.config.stack * (2 if self.encoder is not None else 1)
+
+    @property
+    def row_ms(self) -> float:
+        """Milliseconds a row stands for."""
+        return self.frames_per_row * self.config.hop * 1000 / self.config.sample_rate
+
+    @property
+    def latency_ms(self) -> float:
+        """A chunk, half a window beyond it, and the frame the convolutions look ahead."""
+        ahead = self.log_mel.margin + (self.config.hop if self.encoder is not None else 0)
+        return self.config.chunk_rows * self.row_ms + ahead * 1000 / self.config.sample_rate
+
+    def reset(self) -> None:
+        """Forget the utterance."""
+        self._pending: list[Samples] = []
+        self._held = np.zeros(0, np.float32)
+        self._held_start = 0
+        self._received = 0
+        encoder_state = self.encoder.initial_state() if self.encoder is not None else None
+        self._state = FeatureState(0, 0, torch.tensor(-torch.inf), encoder_state)
+
+    def feed(self, item: Samples) -> list[FeatureChunk]:
+        """Take samples; return the chunks that are complete."""
+        self._pending.append(item)
+        self._received += len(item)
+        chunks = []
+        while self._received >= self._samples_needed(self._next_frames()):
+            chunks.append(self._advance(self._take(self._next_frames())))
+        return chunks
+
+    def flush(self) -> list[FeatureChunk]:
+        """The utterance is over: zero-pad to a whole row, return the rest, reset."""
+        row_samples = self.frames_per_row * self.config.hop
+        total = -(-self._received // row_samples) * row_samples
+        chunks = []
+        if total:
+            self._pending.append(np.zeros(total - self._received, np.float32))
+            self._received = total
+            remaining = total // self.config.hop - self._state.frames
+            if remaining:
+                chunks = [self._advance(self._take(remaining, last=True), last=True)]
+        self.reset()
+        return chunks
+
+    @torch.inference_mode()
+    def full_context(self, log_mel: Tensor) -> Tensor:
+        """Rows (T, D) of a whole utterance's log-mel frames (frames_per_row · T, bins)."""
+        frames = normalise(log_mel, log_mel.max())[None].to(self.device)
+        if self.encoder is None:
+            return self._stacked(frames)
+        return self._stacked(self.encoder(frames, torch.tensor([frames.shape[1]])))
+
+    def whole(self, samples: Samples) -> Tensor:
+        """Log-mel frames of a whole utterance, zero-padded to whole rows."""
+        row_samples = self.frames_per_row * self.config.hop
+        padded = np.pad(samples, (0, -len(samples) % row_samples))
+        return self.log_mel.whole(torch.from_numpy(padded))
+
+    def _next_frames(self) -> int:
+        """Frames of the next chunk; the first has one more, for the convolutions' look-ahead."""
+        whole_chunk = self.config.chunk_rows * self.frames_per_row
+        return whole_chunk + int(self.encoder is not None and self._state.frames == 0)
+
+    def _samples_needed(self, frames: int) -> int:
+        last = self._state.frames + frames - 1
+        # One sample more than the window: reflecting the left edge must not touch the right one.
+        return last * self.config.hop + self.log_mel.margin + 1
+
+    def _take(self, frames: int, last: bool = False) -> Tensor:
+        """Compute the next `frames` log-mel frames from the held samples."""
+        held = np.concatenate([self._held, *self._pending])
+        self._pending = []
+        margin, hop = self.log_mel.margin, self.config.hop
+        begin = self._state.frames * hop - margin - self._held_start
+        end = (self._state.frames + frames - 1) * hop + margin - self._held_start
+        edges = (max(0, -begin), max(0, end - len(held)) if last else 0)
+        block = np.pad(held[max(0, begin) : end], edges, mode="reflect")
+        computed = self.log_mel.frames(torch.from_numpy(block))
+        keep = max(0, end - 2 * margin + hop)
+        self._held = held[keep:]
+        self._held_start += keep
+        return computed
+
+    @torch.inference_mode()
+    def _advance(self, log_mel: Tensor, last: bool = False) -> FeatureChunk:
+        state = self._state
+        loudest = torch.maximum(state.loudest, log_mel.max())
+        frames = normalise(log_mel, loudest)[None].to(self.device)
+        encoder_state = state.encoder
+        if self.encoder is not None and encoder_state is not None:
+            if last:  # in the place of the frame that the convolutions would look ahead to
+                frames = torch.nn.functional.pad(frames, (0, 0, 0, 1))
+            left_context = self.config.left_context_rows * self.config.stack
+            frames, encoder_state = self.encoder.step(frames, encoder_state, left_context)
+        rows = self._stacked(frames)
+        self._state = replace(
+            state,
+            frames=state.frames + len(log_mel),
+            rows=state.rows + len(rows),
+            loudest=loudest,
+            encoder=encoder_state,
+        )
+        return FeatureChunk(rows=rows, log_mel=log_mel, start=state.rows)
+
+    def _stacked(self, frames: Tensor) -> Tensor:
+        """(1, stack · T, D) to (T, stack · D)."""
+        return frames[0].reshape(frames.shape[1] // self.config.stack, -1)

@@ -1,0 +1,138 @@
+"""The word network: every sentence of a command set as one acyclic graph.
+
+Nodes are integers. An arc carries one word, or nothing (epsilon); the words of a slot value carry
+the assignment they make. Sampling, phoneme graphs and the linter all read this one structure.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from ..types import SlotValue
+
+
+@dataclass(frozen=True, slots=True)
+class SlotAssignment:
+    """Saying this word (with its neighbours of the same assignment) sets `slot` to `value`."""
+
+    slot: str
+    value: SlotValue
+
+
+@dataclass(frozen=True, slots=True)
+class Arc:
+    """One word (None: epsilon) between two nodes."""
+
+    source: int
+    target: int
+    word: str | None
+    assignment: SlotAssignment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Reaching this node ends a sentence of `intent`, with the slots its block fixes."""
+
+    intent: str
+    slots: Mapping[str, SlotValue]
+
+
+@dataclass(frozen=True, slots=True)
+class WordNetwork:
+    """Acyclic graph from `start` to the nodes of `finals`; arcs sorted topologically by source."""
+
+    nodes: int
+    start: int
+    finals: Mapping[int, Final]
+    arcs: tuple[Arc, ...]
+
+
+# ── reading a network ──────────────────────────────────────────────────────────────────────
+
+Reading = tuple[str, dict[str, SlotValue]]
+"""An intent and the slots a sentence of it sets."""
+
+
+def arcs_from(network: WordNetwork, node: int) -> tuple[Arc, ...]:
+    """The arcs that leave `node`; the arcs' order makes this a binary search."""
+    source = attrgetter("source")
+    first = bisect_left(network.arcs, node, key=source)
+    return network.arcs[first : bisect_left(network.arcs, node + 1, lo=first, key=source)]
+
+
+def count_sentences(network: WordNetwork) -> int:
+    """Number of paths from start to a final node; one a sentence unless a sentence is ambiguous."""
+    paths = [0] * network.nodes
+    for node in network.finals:
+        paths[node] = 1
+    for arc in reversed(network.arcs):
+        paths[arc.source] += paths[arc.target]
+    return paths[network.start]
+
+
+def sentences_of(
+    network: WordNetwork, limit: int | None = None
+) -> Iterator[tuple[tuple[str, ...], Reading]]:
+    """Enumerate sentences depth first, at most `limit`: the words, and their reading."""
+    paths: list[tuple[int, tuple[Arc, ...]]] = [(network.start, ())]
+    produced = 0
+    while paths and produced != limit:
+        node, path = paths.pop()
+        if node in network.finals:
+            words = tuple(arc.word for arc in path if arc.word is not None)
+            yield words, _reading(network.finals[node], (arc.assignment for arc in path))
+            produced += 1
+        paths.extend((arc.target, (*path, arc)) for arc in reversed(arcs_from(network, node)))
+
+
+def accepts(network: WordNetwork, words: Sequence[str]) -> list[Reading]:
+    """All readings of a word sequence, without repetition; empty where it is out of grammar."""
+    states = _with_epsilons(network, [(network.start, ())])
+    for word in words:
+        states = _with_epsilons(
+            network,
+            [
+                (arc.target, _assigned(assigned, arc.assignment))
+                for node, assigned in states
+                for arc in arcs_from(network, node)
+                if arc.word == word
+            ],
+        )
+    readings: list[Reading] = []
+    for node, assigned in states:
+        if node in network.finals:
+            reading = _reading(network.finals[node], assigned)
+            if reading not in readings:
+                readings.append(reading)
+    return readings
+
+
+_State = tuple[int, tuple[SlotAssignment, ...]]
+"""Where a reading has come to, and what it has assigned on the way."""
+
+
+def _with_epsilons(network: WordNetwork, states: Iterable[_State]) -> list[_State]:
+    reached = dict.fromkeys(states)
+    pending = list(reached)
+    while pending:
+        node, assigned = pending.pop()
+        for arc in arcs_from(network, node):
+            state = (arc.target, assigned)
+            if arc.word is None and state not in reached:
+                reached[state] = None
+                pending.append(state)
+    return list(reached)
+
+
+def _assigned(
+    assigned: tuple[SlotAssignment, ...], assignment: SlotAssignment | None
+) -> tuple[SlotAssignment, ...]:
+    return assigned if assignment is None or assignment in assigned else (*assigned, assignment)
+
+
+def _reading(final: Final, assignments: Iterable[SlotAssignment | None]) -> Reading:
+    spoken = {assigned.slot: assigned.value for assigned in assignments if assigned}
+    return final.intent, {**final.slots, **spoken}

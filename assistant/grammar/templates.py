@@ -1,0 +1,287 @@
+"""Sentence templates: hassil reads them, this file lays what hassil read as a word network."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hassil import (
+    Alternative,
+    Expression,
+    Group,
+    ListReference,
+    Permutation,
+    RuleReference,
+    TextChunk,
+    parse_sentence,
+)
+from hassil import Sequence as TemplateSequence
+from hassil.parser import ParseError
+
+from ..errors import ConfigError
+from ..types import SlotValue
+from .builder import NetworkBuilder, Part
+from .network import Final, SlotAssignment, WordNetwork, accepts
+from .wording import number_forms, spoken_text
+
+Known = TypeVar("Known")
+
+MAXIMUM_NUMBERS = 2_000
+"""Numbers of one range at most: each is a path of its own, wherever the range is referred to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListValue:
+    """One value of a list: how it is said, what the slot then holds, where it is written."""
+
+    expression: Expression
+    value: SlotValue
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the names in a template mean."""
+
+    language: str
+    lists: Mapping[str, tuple[ListValue, ...]]
+    rules: Mapping[str, Expression]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTemplate:
+    """A template as a network, and what was met on the way."""
+
+    network: WordNetwork
+    slots: Mapping[str, tuple[SlotValue, ...]]
+    """Values each slot can take, in the order of their lists."""
+    rules: frozenset[str]
+    """Names of the rules referred to, directly or not."""
+
+
+def parse_template(text: str) -> Expression:
+    """Read a template.
+
+    Raises:
+        ConfigError: empty, an unbalanced bracket, or separators that hassil cannot combine.
+    """
+    if not text.strip():
+        raise ConfigError("empty sentence; write what is said, or remove the line")
+    _check_brackets(text)
+    try:
+        return parse_sentence(text).expression
+    except (ParseError, AssertionError) as error:
+        raise ConfigError(f"'{text}' cannot be read as a sentence: {error}") from error
+
+
+def compile_template(
+    expression: Expression, scope: Scope, intent: str, fixed: Mapping[str, SlotValue]
+) -> CompiledTemplate:
+    """Expand rules, lists and numbers into a network of words.
+
+    A slot is set at most once in a sentence: a template that refers to a slot twice on one path,
+    or to a slot its block fixes, is an error, since one of the two values would be lost.
+
+    Raises:
+        ConfigError: unknown, recursive or ambiguous references, or a sentence without words.
+    """
+    layer = _Layer(scope)
+    end = layer.lay(expression, NetworkBuilder.start)
+    for slot, count in _slot_counts(expression, scope).items():
+        if slot in fixed:
+            raise ConfigError(f"slot '{slot}' is spoken and also fixed under 'slots'; keep one")
+        if count > 1:
+            raise ConfigError(
+                f"slot '{slot}' can be set twice in one sentence; give the second reference a "
+                f"name of its own, {{list:another_{slot}}}"
+            )
+    network = layer.builder.network(end, Final(intent, dict(fixed)))
+    if accepts(network, ()):
+        raise ConfigError("it can be said with no words at all; make one word mandatory")
+    slots = {slot: tuple(values) for slot, values in layer.slots.items()}
+    return CompiledTemplate(network, slots, frozenset(layer.rules))
+
+
+def check_expression(expression: Expression, scope: Scope) -> None:
+    """Raise what `compile_template` would, as far as a part of a sentence can be judged."""
+    _Layer(scope).lay(expression, NetworkBuilder.start)
+
+
+def range_values(
+    numbers: Iterable[int | float], multiplier: float | None, language: str, where: str
+) -> tuple[ListValue, ...]:
+    """The values of a range, one for each way to say a number.
+
+    Raises:
+        ConfigError: too many numbers, or no number words for the language.
+    """
+    values: list[ListValue] = []
+    for count, number in enumerate(numbers, 1):
+        if count > MAXIMUM_NUMBERS:
+            raise ConfigError(f"more than {MAXIMUM_NUMBERS} numbers in a range; use a larger step")
+        value = number if multiplier is None else round(number * multiplier, 10)
+        for form in number_forms(number, language):
+            values.append(ListValue(TextChunk(form), value, where))
+    return tuple(values)
+
+
+class _Layer:
+    """Lays expressions one after the other into one builder."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.builder = NetworkBuilder()
+        self.slots: dict[str, dict[SlotValue, None]] = {}
+        self.rules: set[str] = set()
+        self._scope = scope
+        self._open_rules: list[str] = []
+
+    def lay(
+        self, expression: Expression, source: int, assignment: SlotAssignment | None = None
+    ) -> int:
+        match expression:
+            case TextChunk():
+                text = spoken_text(expression.text, self._scope.language)
+                return self.builder.text(source, text, assignment)
+            case Alternative():
+                return self.builder.alternatives(source, self._parts(expression.items, assignment))
+            case Permutation():
+                required = [_required(item) for item in expression.items]
+                items = [
+                    item or whole for item, whole in zip(required, expression.items, strict=True)
+                ]
+                optional = [item is not None for item in required]
+                return self.builder.permutation(source, self._parts(items, assignment), optional)
+            case Group():
+                return self.builder.sequence(source, self._parts(expression.items, assignment))
+            case RuleReference():
+                return self._lay_rule(expression.rule_name, source, assignment)
+            case ListReference():
+                if assignment:
+                    raise ConfigError(
+                        f"a value of '{assignment.slot}' refers to the list "
+                        f"'{{{expression.list_name}}}'; values can only hold text and rules"
+                    )
+                return self._lay_list(expression, source)
+        raise ConfigError(f"{type(expression).__name__} is not supported in a sentence")
+
+    def _part(self, expression: Expression, assignment: SlotAssignment | None) -> Part:
+        return lambda source: self.lay(expression, source, assignment)
+
+    def _parts(self, items: Iterable[Expression], assignment: SlotAssignment | None) -> list[Part]:
+        return [self._part(item, assignment) for item in items]
+
+    def _lay_rule(self, name: str, source: int, assignment: SlotAssignment | None) -> int:
+        body = _look_up(name, self._scope.rules, "rule", "<{}>")
+        if name in self._open_rules:
+            circle = " → ".join(f"<{rule}>" for rule in [*self._open_rules, name])
+            raise ConfigError(f"recursive rule: {circle}; a rule cannot contain itself")
+        self.rules.add(name)
+        self._open_rules.append(name)
+        target = self.lay(body, source, assignment)
+        self._open_rules.pop()
+        return target
+
+    def _lay_list(self, reference: ListReference, source: int) -> int:
+        slot = reference.slot_name
+        values = list_values(reference, self._scope)
+        self.slots.setdefault(slot, {}).update(dict.fromkeys(value.value for value in values))
+        parts = [self._part(v.expression, SlotAssignment(slot, v.value)) for v in values]
+        return self.builder.alternatives(source, parts)
+
+
+def list_values(reference: ListReference, scope: Scope) -> tuple[ListValue, ...]:
+    """The values a reference stands for, be it to a list or to an inline range."""
+    if reference.is_capture:
+        raise ConfigError(f"'@' in {{{reference.list_name}}} is not supported; remove it")
+    bounds = reference.get_inline_range()
+    if bounds:
+        first, last, step = bounds
+        if step < 1 or last < first:
+            raise ConfigError(
+                f"{{{reference.list_name}}} has no numbers; write {{from..to,step:slot}}"
+            )
+        return range_values(range(first, last + 1, step), None, scope.language, "")
+    if re.match(r"-?\d+\.\.", reference.list_name):
+        raise ConfigError(
+            f"the range {{{reference.list_name}}} cannot be read; write {{0..100:slot}} or "
+            f"{{0..100,5:slot}}"
+        )
+    return _look_up(reference.list_name, scope.lists, "list", "{{{}}}")
+
+
+def _look_up(name: str, known: Mapping[str, Known], kind: str, form: str) -> Known:
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 1)
+    advice = f"did you mean {form.format(near[0])}?" if near else f"known: {', '.join(known)}"
+    raise ConfigError(
+        f"unknown {kind} {form.format(name)}; " + (advice if known else f"no {kind}s are defined")
+    )
+
+
+def _slot_counts(expression: Expression, scope: Scope) -> Counter[str]:
+    """How often each slot can be set at most in one sentence."""
+    match expression:
+        case ListReference():
+            return Counter([expression.slot_name])
+        case RuleReference():
+            return _slot_counts(scope.rules[expression.rule_name], scope)
+        case Group():
+            counts: Counter[str] = Counter()
+            for item in expression.items:
+                of_item = _slot_counts(item, scope)
+                # For counters, | is the maximum.
+                one_of = isinstance(expression, Alternative)
+                counts = counts | of_item if one_of else counts + of_item
+            return counts
+    return Counter()
+
+
+def _required(item: Expression) -> Expression | None:
+    """The inside of an optional that stands alone between spaces; None where it is none."""
+    parts = item.items if isinstance(item, TemplateSequence) else [item]
+    cores = [part for part in parts if not (isinstance(part, TextChunk) and not part.text.strip())]
+    if len(cores) != 1 or not isinstance(cores[0], Alternative) or not cores[0].is_optional:
+        return None
+    # hassil appends an empty alternative to what is optional.
+    inside = Alternative(items=cores[0].items[:-1])
+    return TemplateSequence(items=[TextChunk(" "), inside, TextChunk(" ")])
+
+
+_CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
+
+
+def _check_brackets(text: str) -> None:
+    """Say what hassil would only raise about: brackets and separators, with their columns."""
+    open_brackets: list[tuple[str, int]] = []
+    separators: list[str] = [""]
+    for column, character in enumerate(re.sub(r"\\.", "__", text), 1):
+        if character in _CLOSING:
+            open_brackets.append((character, column))
+            separators.append("")
+        elif character in _CLOSING.values():
+            if not open_brackets or _CLOSING[open_brackets[-1][0]] != character:
+                raise ConfigError(
+                    f"unbalanced bracket in '{text}': '{character}' at column {column} closes "
+                    f"nothing; remove it or open it before"
+                )
+            opening, since = open_brackets.pop()
+            separators.pop()
+            if not text[since : column - 1].strip():
+                raise ConfigError(f"'{opening}{character}' in '{text}' is empty; remove it")
+        elif character in "|;":
+            if separators[-1] not in ("", character):
+                raise ConfigError(
+                    f"'|' and ';' are mixed in one group of '{text}'; put brackets around one kind"
+                )
+            separators[-1] = character
+    if open_brackets:
+        opening, column = open_brackets[-1]
+        raise ConfigError(
+            f"unbalanced bracket in '{text}': '{opening}' at column {column} is never closed; "
+            f"add '{_CLOSING[opening]}'"
+        )

@@ -1,0 +1,91 @@
+"""How text and numbers are spoken: lower-case words, no punctuation, no digits."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from hassil.numbers import get_rbnf_engine
+
+from ..errors import ConfigError
+
+_HALVES = {
+    "en": ("{} and a half", "a half"),
+    "pt": ("{} e meio", "meio"),
+}
+"""By language: a whole number and a half, and a half alone."""
+
+
+def spoken_text(text: str, language: str) -> str:
+    """Text as it is spoken; white space stays where it was, punctuation becomes white space.
+
+    Apostrophes are kept ("what's"), hyphens part words, numbers become words.
+
+    Raises:
+        ConfigError: digits and letters in one word, or a language without number words.
+    """
+    text = text.replace("’", "'")
+    mixed = re.search(r"\w*(?:[^\W\d_]\d|\d[^\W\d_])\w*", text)
+    if mixed:
+        raise ConfigError(f"'{mixed[0]}' mixes digits and letters; write it as it is spoken")
+    spelled = re.sub(
+        r"(?:(?<!\S)[-−])?\d+(?:\.\d+)?",
+        lambda match: number_forms(_number(match[0]), language)[0],
+        text,
+    )
+    return _letters(spelled)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def number_forms(number: int | float, language: str) -> tuple[str, ...]:
+    """Every way to say a number, the most usual first; all genders and cases of the language.
+
+    The words are those of Unicode's rule-based number format (CLDR); English also has "a hundred"
+    and "one hundred and five", and halves are also said as such where we know how.
+
+    Raises:
+        ConfigError: Unicode has no number words for the language.
+    """
+    try:
+        engine = get_rbnf_engine(language)
+    except ValueError as error:
+        raise ConfigError(
+            f"no number words are known for language '{language}'; write numbers as words"
+        ) from error
+    if number < 0 and number % 1:
+        # The engine loses the fraction of negative numbers: take its word for minus alone.
+        minus = engine.format_number(-1).text.removesuffix(engine.format_number(1).text)
+        return tuple(_letters(minus) + form for form in number_forms(-number, language))
+    forms = [
+        " ".join(_letters(text).split())
+        for text in engine.format_number(number).text_by_ruleset.values()
+    ]
+    family = re.split("[-_]", language)[0]
+    if family == "en":
+        forms += [re.sub(r"hundred (?!point)", "hundred and ", form) for form in forms]
+        forms += [re.sub(r"^one hundred", "a hundred", form) for form in forms]
+    if family in _HALVES and number % 1 == 0.5 and number > 0:
+        after, alone = _HALVES[family]
+        whole = int(number)
+        forms += (
+            [after.format(form) for form in number_forms(whole, language)] if whole else [alone]
+        )
+    return tuple(dict.fromkeys(forms))
+
+
+def _letters(text: str) -> str:
+    """Lower-case letters with their marks, apostrophes, and spaces for everything else."""
+    kept = []
+    for character in unicodedata.normalize("NFC", text.lower()):
+        category = unicodedata.category(character)
+        if category[0] in "LM" or character == "'":
+            kept.append(character)
+        elif category != "Cf":  # format characters, such as the soft hyphens in CLDR's numbers
+            kept.append(" ")
+    return "".join(kept)
+
+
+def _number(digits: str) -> int | float:
+    digits = digits.replace("−", "-")
+    return float(digits) if "." in digits else int(digits)

@@ -1,0 +1,188 @@
+"""Intent stage: phoneme posteriors to a hypothesis, and to a decision at the end.
+
+The LSTM says which slot values and which intent it heard; its log-odds are added to the arcs of the
+command graph that speak of them, and the graph's best path decides. That path is compared with the
+free phoneme loop: a likelihood ratio a phoneme, which together with the LSTM's "none" gives a
+confidence, calibrated when the commands were compiled. What stays below the threshold is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .config import DecisionConfig
+from .grammar.graph import GraphPath, GraphState, PhonemeGraph, free_loop_score, greedy
+from .grammar.network import SlotAssignment
+from .nn.intent_model import IntentModel, IntentScores
+from .types import Hypothesis, PosteriorChunk, Rejection, SlotValue
+
+BLANK = 0
+LOG_ODDS_LIMIT = 12.0
+"""Nats at most that the LSTM may add to or take from a path: it advises, it does not forbid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Logistic regression from evidence to the probability that a hypothesis is right."""
+
+    weights: tuple[float, ...]
+    bias: float
+
+    def confidence(self, evidence: Sequence[float]) -> float:
+        """Probability in [0, 1]."""
+        total = self.bias + sum(w * e for w, e in zip(self.weights, evidence, strict=True))
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, total))))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A graph path with the evidence for it, see `IntentDecoder.judge`."""
+
+    path: GraphPath
+    log_ratio: float
+    evidence: tuple[float, ...]
+
+
+class IntentDecoder:
+    """The commands of one command set, ready to be heard.
+
+    Partial hypotheses come from the graph alone, while rows arrive (`feed`); the decision takes
+    the whole utterance's posteriors (`decide`).
+    """
+
+    def __init__(
+        self,
+        graph: PhonemeGraph,
+        model: IntentModel,
+        intents: Sequence[str],
+        slots: Mapping[str, Sequence[SlotValue]],
+        calibration: Calibration,
+        config: DecisionConfig,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """intents, slots: in the order of the model's outputs."""
+        self.graph = graph
+        self.model = model
+        self.intents = tuple(intents)
+        self.slots = {slot: tuple(values) for slot, values in slots.items()}
+        self.calibration = calibration
+        self.config = config
+        self.device = torch.device(device)
+        self.reset()
+
+    @property
+    def latency_ms(self) -> float:
+        """Nothing is waited for: the decision follows the last row at once."""
+        return 0.0
+
+    def reset(self) -> None:
+        """Forget the utterance."""
+        self._state: GraphState = self.graph.initial_state(
+            filler_penalty=self.config.filler_penalty
+        )
+
+    def feed(self, item: PosteriorChunk) -> list[Hypothesis]:
+        """Take rows of the streaming pass; return the best reading so far, where there is one."""
+        self._state = self.graph.step(self._state, item.log_probs.numpy())
+        found = self.graph.best_paths(self._state, final=False)
+        return [self._hypothesis(path, 0.0, 0.0) for path in found if path.words]
+
+    def flush(self) -> list[Hypothesis]:
+        """The stream is over; nothing is left to say that `decide` would not say better."""
+        self.reset()
+        return []
+
+    def decide(self, log_probs: Tensor) -> Hypothesis | Rejection:
+        """Accept or refuse a whole utterance's log-posteriors (T, P)."""
+        rows = log_probs.numpy()
+        heard = greedy(rows)
+        if len(heard) < self.config.minimum_phonemes:
+            return Rejection("no speech: hardly a phoneme was heard")
+        judged = self.judge(log_probs)
+        if judged is None:
+            return Rejection("too short for any command")
+        confidence = self.calibration.confidence(judged.evidence)
+        best = self._hypothesis(judged.path, judged.log_ratio, confidence)
+        if confidence < self.config.confidence_threshold:
+            return Rejection(
+                f"not a command: nearest is '{best.text}', confidence {confidence:.2f} "
+                f"is below {self.config.confidence_threshold:.2f}",
+                best,
+            )
+        return best
+
+    def judge(self, log_probs: Tensor) -> Judgement | None:
+        """The best path of LSTM and graph together, and the evidence for it.
+
+        The evidence is the log-likelihood ratio a phoneme against the free phoneme loop, and the
+        LSTM's log-odds of the path's intent against "none".
+        """
+        rows = log_probs.numpy()
+        scores = self.intent_scores(log_probs)
+        weight = self.config.lstm_weight
+        bonus = self._slot_bonus(scores, weight) if scores and weight else None
+        intent_bonus = self._intent_bonus(scores, weight) if scores and weight else None
+        paths = self.graph.decode(
+            rows, bonus, intent_bonus, filler_penalty=self.config.filler_penalty
+        )
+        if not paths:
+            return None
+        path = paths[0]
+        # Forced-out words would need more phonemes than were heard: the ratio is a phoneme.
+        length = max(len(path.phonemes), 1)
+        log_ratio = (path.log_prob - free_loop_score(rows)) / length
+        none = 0.0
+        if scores:
+            logits = scores.intent[0].log_softmax(0)
+            none = float(logits[1 + self.intents.index(path.intent)] - logits[0])
+        limited = max(-LOG_ODDS_LIMIT, min(LOG_ODDS_LIMIT, none))
+        return Judgement(path, log_ratio, (log_ratio, limited))
+
+    @torch.inference_mode()
+    def intent_scores(self, log_probs: Tensor) -> IntentScores | None:
+        """What the LSTM alone says of (T, P) log-posteriors; None where every row is blank."""
+        posteriors = phone_synchronous(log_probs, self.model.config.blank_threshold)
+        if not len(posteriors):
+            return None
+        padded = torch.nn.functional.pad(posteriors, (0, 0, 0, self.model.config.delay))
+        batch = padded[None].to(self.device)
+        scores, _ = self.model(batch, torch.tensor([len(padded)], device=self.device))
+        return IntentScores(scores.intent.cpu(), tuple(s.cpu() for s in scores.slots))
+
+    def _slot_bonus(self, scores: IntentScores, weight: float) -> dict[SlotAssignment, float]:
+        bonus = {}
+        for (slot, values), logits in zip(self.slots.items(), scores.slots, strict=True):
+            log_odds = logits[0, 1:] - logits[0, 0]
+            limited = log_odds.clamp(-LOG_ODDS_LIMIT, LOG_ODDS_LIMIT).tolist()
+            bonus |= {
+                SlotAssignment(slot, value): weight * odds
+                for value, odds in zip(values, limited, strict=True)
+            }
+        return bonus
+
+    def _intent_bonus(self, scores: IntentScores, weight: float) -> dict[str, float]:
+        logits = scores.intent[0].log_softmax(0)[1:]
+        limited = logits.clamp(min=-LOG_ODDS_LIMIT).tolist()
+        return {name: weight * value for name, value in zip(self.intents, limited, strict=True)}
+
+    def _hypothesis(self, path: GraphPath, log_ratio: float, confidence: float) -> Hypothesis:
+        return Hypothesis(
+            intent=path.intent,
+            slots=path.slots,
+            text=" ".join(word.word for word in path.words),
+            confidence=confidence,
+            log_ratio=log_ratio,
+            words=path.words,
+        )
+
+
+def phone_synchronous(log_probs: Tensor, blank_threshold: float) -> Tensor:
+    """Probabilities (T', P) of the rows where the blank does not win (Chen et al. 2016)."""
+    probabilities = log_probs.exp()
+    return probabilities[probabilities[:, BLANK] < blank_threshold]
+

@@ -1,0 +1,52 @@
+"""The acoustic model: feature rows to phoneme log-posteriors, many to many, trained with CTC."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..config import AcousticConfig
+from .lc_bgru import LCBGRU, LCBGRUState
+
+AcousticState = LCBGRUState
+
+
+class AcousticModel(nn.Module):
+    """Normalise, project, LC-BGRU, CTC head (Graves et al. 2006): (B, T, D) to (B, T, P)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, config: AcousticConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", torch.zeros(config.input_size))
+        self.register_buffer("scale", torch.ones(config.input_size))
+        self.project = nn.Linear(config.input_size, config.projection_size)
+        self.recurrent = LCBGRU(
+            config.projection_size, config.hidden_size, config.layers, config.dropout
+        )
+        self.head = nn.Linear(2 * config.hidden_size, config.phonemes)
+
+    def initial_state(self, batch: int = 1) -> AcousticState:
+        """The state before the first row of `batch` streams."""
+        return self.recurrent.initial_state(batch)
+
+    def step(
+        self, block: Tensor, state: AcousticState, centre: int
+    ) -> tuple[Tensor, AcousticState]:
+        """One block of rows (B, centre + lookahead, D) → log-posteriors (B, centre, P), state."""
+        hidden, following = self.recurrent.step(self._input(block), state, centre)
+        return self._output(hidden), following
+
+    def forward(
+        self, rows: Tensor, lengths: Tensor, centre: int | None = None, lookahead: int = 0
+    ) -> Tensor:
+        """Whole utterances (B, T, D) → log-posteriors (B, T, P); full context without `centre`."""
+        return self._output(self.recurrent(self._input(rows), lengths, centre, lookahead))
+
+    def _input(self, rows: Tensor) -> Tensor:
+        return torch.nn.functional.gelu(self.project((rows - self.mean) * self.scale))
+
+    def _output(self, hidden: Tensor) -> Tensor:
+        return self.head(hidden).float().log_softmax(dim=-1)

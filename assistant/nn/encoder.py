@@ -1,0 +1,206 @@
+"""The streaming speech encoder: a convolutional stem and Transformer blocks of width 512.
+
+Its shape is that of Whisper's encoder (Radford et al. 2022, arXiv 2212.04356), so that those
+weights can be imported; it differs in how it is run. `forward` takes whole utterances, with
+attention over everything (the full-context pass) or blocked into chunks; `step` takes one chunk
+and the keys and values of the past, and gives exactly what the blocked `forward` gives. A frame
+attends to its own chunk and to at most `left_context` frames of the past, never beyond the chunk,
+so the delay does not add up over the layers (U2, arXiv 2012.05481).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """Sizes of the encoder; stored beside its weights."""
+
+    mel_bins: int = 80
+    width: int = 512
+    heads: int = 8
+    layers: int = 6
+    positions: int = 1500
+    """Longest utterance in encoder frames (20 ms each)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderState:
+    """What a stream carries from chunk to chunk.
+
+    mel_tail: (B, 1 or 2, mel_bins), the last log-mel frames (at first, one frame of zeros).
+    stem_tail: (B, 1, width), the last output of the first convolution (at first, zeros).
+    keys, values: one (B, heads, past, width / heads) a layer, oldest first.
+    position: index of the next encoder frame.
+    """
+
+    mel_tail: Tensor
+    stem_tail: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    position: int
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over cached and new frames (Vaswani et al. 2017)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """x: (B, T, width). mask: broadcastable to (B, heads, T, past + T), True where seen."""
+        batch, frames, width = x.shape
+        projected = self.query_key_value(x).view(batch, frames, 3, self.heads, -1)
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        if past is not None:
+            key = torch.cat([past[0], key], dim=2)
+            value = torch.cat([past[1], value], dim=2)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        attended = attended.transpose(1, 2).reshape(batch, frames, width)
+        return self.output(attended), (key, value)
+
+
+class Block(nn.Module):
+    """Pre-norm Transformer block."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """x: (B, T, width) → the same, and the keys and values seen."""
+        attended, seen = self.attention(self.attention_norm(x), mask, past)
+        x = x + attended
+        x = x + self.contract(F.gelu(self.expand(self.feed_forward_norm(x))))
+        return x, seen
+
+
+class StreamingEncoder(nn.Module):
+    """Log-mel (normalised as Whisper's) to rows of width 512, one per 20 ms."""
+
+    position_table: Tensor
+
+    def __init__(self, shape: EncoderShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.conv1 = nn.Conv1d(shape.mel_bins, shape.width, 3)
+        self.conv2 = nn.Conv1d(shape.width, shape.width, 3, stride=2)
+        self.blocks = nn.ModuleList(
+            Block(shape.width, shape.heads) for _ in range(shape.layers)
+        )
+        self.norm = nn.LayerNorm(shape.width)
+        self.register_buffer("position_table", torch.zeros(shape.positions, shape.width))
+
+    def initial_state(self, batch: int = 1) -> EncoderState:
+        """The state before the first frame of `batch` streams."""
+        weight = self.conv1.weight
+        empty = weight.new_zeros(batch, self.shape.heads, 0, self.shape.width // self.shape.heads)
+        return EncoderState(
+            mel_tail=weight.new_zeros(batch, 1, self.shape.mel_bins),
+            stem_tail=weight.new_zeros(batch, 1, self.shape.width),
+            keys=(empty,) * self.shape.layers,
+            values=(empty,) * self.shape.layers,
+            position=0,
+        )
+
+    def step(
+        self, log_mel: Tensor, state: EncoderState, left_context: int
+    ) -> tuple[Tensor, EncoderState]:
+        """Encode one chunk.
+
+        A chunk of C encoder frames [s, s + C) needs the log-mel frames up to 2 (s + C), so the
+        first call takes 2 C + 1 of them, each later one 2 C, and the last one a frame of zeros
+        in the place of the one that never came.
+
+        Args:
+            log_mel: (B, 2 C or 2 C + 1, mel_bins), normalised.
+            left_context: frames of the past attended to.
+
+        Returns:
+            rows (B, C, width) and the next state.
+        """
+        mel = torch.cat([state.mel_tail, log_mel], dim=1)
+        stem = F.gelu(self.conv1(mel.transpose(1, 2)))
+        stem = torch.cat([state.stem_tail.transpose(1, 2), stem], dim=2)
+        x = F.gelu(self.conv2(stem)).transpose(1, 2)
+        frames = x.shape[1]
+        x = x + self.position_table[state.position : state.position + frames]
+        keys, values = [], []
+        for block, key, value in zip(self.blocks, state.keys, state.values, strict=True):
+            x, seen = block(x, None, (key, value))
+            keys.append(seen[0][:, :, max(0, seen[0].shape[2] - left_context) :])
+            values.append(seen[1][:, :, max(0, seen[1].shape[2] - left_context) :])
+        following = EncoderState(
+            mel_tail=mel[:, -2:],
+            stem_tail=stem[:, :, -1:].transpose(1, 2),
+            keys=tuple(keys),
+            values=tuple(values),
+            position=state.position + frames,
+        )
+        return self.norm(x), following
+
+    def forward(
+        self,
+        log_mel: Tensor,
+        lengths: Tensor,
+        chunk: int | None = None,
+        left_context: int | None = None,
+    ) -> Tensor:
+        """Encode whole utterances, at full context or blocked exactly as `step` would.
+
+        Args:
+            log_mel: (B, 2 T, mel_bins), normalised; an even number of frames.
+            lengths: (B,), log-mel frames of each utterance, even.
+            chunk: encoder frames of a block; None for full context.
+            left_context: frames of the past a block attends to; None for all.
+
+        Returns:
+            rows (B, T, width); those past an utterance's length mean nothing.
+        """
+        inside = torch.arange(log_mel.shape[1], device=log_mel.device) < lengths[:, None]
+        mel = log_mel * inside[:, :, None]
+        stem = F.gelu(self.conv1(F.pad(mel.transpose(1, 2), (1, 1))))
+        x = F.gelu(self.conv2(F.pad(stem, (1, 0)))).transpose(1, 2)
+        x = x + self.position_table[: x.shape[1]]
+        mask = self._mask(x.shape[1], lengths // 2, chunk, left_context)
+        for block in self.blocks:
+            x, _ = block(x, mask, None)
+        return torch.as_tensor(self.norm(x))
+
+    @staticmethod
+    def _mask(
+        frames: int, lengths: Tensor, chunk: int | None, left_context: int | None
+    ) -> Tensor | None:
+        """(B, 1, T, T), True where a row's frame may look; None where it may look everywhere."""
+        index = torch.arange(frames, device=lengths.device)
+        whole = bool((lengths == frames).all())
+        if chunk is None:
+            if whole:
+                return None
+            return (index < lengths[:, None])[:, None, None, :]
+        block_start = (index // chunk * chunk)[:, None]
+        mask = index[None, :] < block_start + chunk
+        if left_context is not None:
+            mask = mask & (index[None, :] >= block_start - left_context)
+        if whole:
+            return mask[None, None]
+        # A row past the end must see something, or its softmax is not a number.
+        return (mask[None] & (index < lengths[:, None])[:, None, :] | torch.eye(
+            frames, dtype=torch.bool, device=lengths.device
+        ))[:, None]

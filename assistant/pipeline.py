@@ -1,0 +1,175 @@
+"""The pipeline: the one page that knows the order of the stages.
+
+    samples → Endpointer → FeatureExtractor → AcousticScorer → IntentDecoder → ActionRunner
+                 │               │ chunks          │ blocks          │ partial hypotheses
+                 │               └ log-mel kept ┐
+                 └ end of utterance ────────────┴─ full context → decision → action
+
+While someone speaks the streaming pass gives partial hypotheses; at the endpoint the utterance's
+log-mel goes through encoder and acoustic model once more at full context, and that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from .acoustic import AcousticScorer
+from .actions import ActionRunner
+from .features import FeatureExtractor
+from .intent import IntentDecoder
+from .types import (
+    ActionPerformed,
+    EndReason,
+    Event,
+    FeatureChunk,
+    Hypothesis,
+    Intent,
+    PartialHypothesisChanged,
+    Recognised,
+    Rejected,
+    Rejection,
+    Samples,
+    SpeechAudio,
+    SpeechEnd,
+    SpeechEvent,
+    SpeechStart,
+    SpeechStarted,
+    Stage,
+    StageDelay,
+)
+
+
+class WholeStream:
+    """Stands in for the endpointer where a stream is one utterance from its first sample on."""
+
+    latency_ms = 0.0
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._received = 0
+        self._begun = False
+
+    def feed(self, item: Samples) -> list[SpeechEvent]:
+        """Everything is speech."""
+        events: list[SpeechEvent] = [] if self._begun else [SpeechStart(0)]
+        self._begun = True
+        events.append(SpeechAudio(item, self._received))
+        self._received += len(item)
+        return events
+
+    def flush(self) -> list[SpeechEvent]:
+        """The stream's end is the utterance's."""
+        events: list[SpeechEvent] = []
+        if self._received:
+            events = [SpeechEnd(self._received, EndReason.END_OF_STREAM)]
+        self.reset()
+        return events
+
+
+class Pipeline:
+    """Samples of one stream in, events out."""
+
+    def __init__(
+        self,
+        endpointer: Stage[Samples, SpeechEvent],
+        features: FeatureExtractor,
+        acoustic: AcousticScorer,
+        intent: IntentDecoder,
+        actions: ActionRunner | None = None,
+    ) -> None:
+        """actions: None where an intent is only reported."""
+        self.endpointer = endpointer
+        self.features = features
+        self.acoustic = acoustic
+        self.intent = intent
+        self.actions = actions
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self.endpointer.reset()
+        self._begin(0)
+
+    def feed(self, samples: Samples) -> list[Event]:
+        """Take any amount of audio; return what has happened."""
+        return [event for heard in self.endpointer.feed(samples) for event in self._hear(heard)]
+
+    def flush(self) -> list[Event]:
+        """The stream is over: finish the utterance, if one is under way, and reset."""
+        events = [event for heard in self.endpointer.flush() for event in self._hear(heard)]
+        self.reset()
+        return events
+
+    def delays(self) -> tuple[StageDelay, ...]:
+        """The latency ledger: what every stage waits for, from its own parameters."""
+        config = self.acoustic.config
+        row = self.features.row_ms
+        return (
+            StageDelay("endpointer", self.endpointer.latency_ms, "hangover: decision after speech"),
+            StageDelay(
+                "features",
+                self.features.latency_ms,
+                f"chunk of {self.features.config.chunk_rows} rows of {row:.0f} ms, half a window",
+            ),
+            StageDelay(
+                "acoustic model",
+                config.lookahead_rows * row,
+                f"look-ahead of {config.lookahead_rows} rows beyond its block; none at the end",
+            ),
+            StageDelay("intent", self.intent.latency_ms, "the last row decides"),
+        )
+
+    def _begin(self, start: int) -> None:
+        self._start = start
+        self._log_mel: list[torch.Tensor] = []
+        self._partial: Hypothesis | None = None
+        self.features.reset()
+        self.acoustic.reset()
+        self.intent.reset()
+
+    def _hear(self, heard: SpeechEvent) -> Iterator[Event]:
+        match heard:
+            case SpeechStart(start):
+                self._begin(start)
+                yield SpeechStarted(start)
+            case SpeechAudio(samples, start):
+                for chunk in self.features.feed(samples):
+                    yield from self._follow(chunk, start + len(samples))
+            case SpeechEnd(end):
+                self._log_mel += [chunk.log_mel for chunk in self.features.flush()]
+                yield from self._decide(end)
+
+    def _follow(self, chunk: FeatureChunk, at: int) -> Iterator[Event]:
+        """The streaming pass: a chunk of rows may change the partial hypothesis."""
+        self._log_mel.append(chunk.log_mel)
+        for posteriors in self.acoustic.feed(chunk):
+            for hypothesis in self.intent.feed(posteriors):
+                if self._partial is None or _reading(hypothesis) != _reading(self._partial):
+                    self._partial = hypothesis
+                    yield PartialHypothesisChanged(at, hypothesis)
+
+    def _decide(self, end: int) -> Iterator[Event]:
+        """The full-context pass over the utterance, and what follows from it."""
+        start = self._start
+        if not self._log_mel:
+            yield Rejected(start, end, Rejection("no speech: nothing was said"))
+            return
+        rows = self.features.full_context(torch.cat(self._log_mel))
+        decision = self.intent.decide(self.acoustic.full_context(rows))
+        if isinstance(decision, Rejection):
+            yield Rejected(start, end, decision)
+            return
+        intent = Intent(decision.intent, decision.slots, decision.text, decision.confidence)
+        yield Recognised(start, end, intent, decision)
+        if self.actions is not None:
+            yield ActionPerformed(start, end, self.actions.perform(intent))
+
+
+def _reading(hypothesis: Hypothesis) -> tuple[str, str]:
+    return hypothesis.intent, hypothesis.text
+

@@ -1,0 +1,45 @@
+"""Where models and configuration lie: beside the package in a wheel, in the repository otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import BundleError, ConfigError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_folder() -> Path:
+    """The folder that holds `models/` and `configs/`."""
+    installed = _PACKAGE / "_data"
+    return installed if installed.is_dir() else _PACKAGE.parent
+
+
+def find_bundle(name: str) -> Path:
+    """An acoustic bundle: a folder, or the name of one that travels with the package.
+
+    Raises:
+        BundleError: there is neither, with the names there are.
+    """
+    return _find(name, data_folder() / "models", "bundle")
+
+
+def find_commands(name: str, bundle: Path) -> Path:
+    """A compiled command set: a folder, or the name of one inside the bundle."""
+    return _find(name, bundle / "commands", "compiled command set")
+
+
+def find_config(name: str) -> Path:
+    """A file of `configs/`: a path, or the name of one that travels with the package."""
+    for candidate in (Path(name), data_folder() / "configs" / name):
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"{name}: no such file, and none of the package's own configurations")
+
+
+def _find(name: str, shelf: Path, what: str) -> Path:
+    for candidate in (Path(name), shelf / name):
+        if (candidate / "config.yaml").is_file():
+            return candidate
+    known = sorted(p.parent.name for p in shelf.glob("*/config.yaml") if p.parent.name != "encoder")
+    raise BundleError(f"{name}: no such {what}; a folder with a config.yaml, or one of: {', '.join(known)}")

@@ -1,0 +1,1 @@
+"""From recordings to bundles: manifests, augmentation, caches, loops. Never needed to run."""

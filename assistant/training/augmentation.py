@@ -1,0 +1,139 @@
+"""Augmentation of waveforms: what rooms, microphones and neighbours do to speech.
+
+Every copy draws, in the order of nature: speed of speech, room, other people and noise, distance,
+microphone. Probabilities and ranges are fields of `AugmentationConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchaudio.functional as AF
+
+from ..types import SAMPLE_RATE, Samples
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Probabilities and ranges of one augmented copy."""
+
+    speeds: tuple[float, ...] = (0.85, 0.9, 1.0, 1.0, 1.1, 1.2)
+    """Factors of speaking rate, drawn with equal chance."""
+    reverberation: float = 0.6
+    """Probability of a room."""
+    noise: float = 0.85
+    """Probability of background noise."""
+    babble: float = 0.2
+    """Probability that the noise is other people's speech."""
+    snr_db: tuple[float, float] = (0.0, 25.0)
+    """Range of the signal-to-noise ratio, mean power over mean power."""
+    level_db: tuple[float, float] = (-42.0, -12.0)
+    """Range of the copy's root-mean-square level, full scale."""
+    band_limit: float = 0.15
+    """Probability of a narrow-band microphone or link."""
+    clipping: float = 0.08
+    """Probability of an overdriven input."""
+
+
+class Augmenter:
+    """Draws augmented copies of utterances."""
+
+    def __init__(
+        self,
+        config: AugmentationConfig,
+        noises: Sequence[Samples],
+        responses: Sequence[Samples],
+        speech: Sequence[Samples],
+    ) -> None:
+        """noises, responses, speech: background recordings, room responses, babble to draw from."""
+        self.config = config
+        self.noises = noises
+        self.responses = responses
+        self.speech = speech
+
+    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        """One augmented copy; as long as the original but for the change of speed."""
+        config = self.config
+        copy = self._speed(samples, rng)
+        if rng.random() < config.reverberation:
+            copy = convolve(copy, self._room(rng))
+        if rng.random() < config.noise:
+            copy = mix(copy, self._background(len(copy), rng), rng.uniform(*config.snr_db))
+        if rng.random() < config.band_limit:
+            copy = low_pass(copy, float(rng.uniform(3000, 6000)))
+        copy = copy * (10 ** (rng.uniform(*config.level_db) / 20) / (root_mean_square(copy) + 1e-9))
+        if rng.random() < config.clipping:
+            limit = np.abs(copy).max() * rng.uniform(0.2, 0.6)
+            copy = np.clip(copy, -limit, limit)
+        return np.clip(copy, -1.0, 1.0).astype(np.float32)
+
+    def _speed(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        factor = self.config.speeds[rng.integers(len(self.config.speeds))]
+        if factor == 1.0:
+            return samples
+        # Pitch moves with speed: another way to meet speakers who were never recorded.
+        changed = AF.resample(torch.from_numpy(samples), round(20 * factor), 20)
+        return np.asarray(changed.numpy(), np.float32)
+
+    def _room(self, rng: np.random.Generator) -> Samples:
+        if self.responses and rng.random() < 0.3:
+            return self.responses[rng.integers(len(self.responses))]
+        return simulated_room(rng)
+
+    def _background(self, length: int, rng: np.random.Generator) -> Samples:
+        if self.speech and (not self.noises or rng.random() < self.config.babble):
+            talkers = [self._excerpt(self.speech, length, rng) for _ in range(rng.integers(1, 5))]
+            return np.sum(talkers, axis=0, dtype=np.float32)
+        return self._excerpt(self.noises, length, rng)
+
+    @staticmethod
+    def _excerpt(pool: Sequence[Samples], length: int, rng: np.random.Generator) -> Samples:
+        chosen = pool[rng.integers(len(pool))]
+        offset = int(rng.integers(len(chosen)))
+        repeats = -(-(offset + length) // len(chosen))
+        return np.tile(chosen, repeats)[offset : offset + length]
+
+
+def root_mean_square(samples: Samples) -> float:
+    """Level of a signal, linear."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
+
+
+def mix(speech: Samples, noise: Samples, snr_db: float) -> Samples:
+    """Speech with noise of the same length at a signal-to-noise ratio of mean powers."""
+    gain = root_mean_square(speech) / (root_mean_square(noise) + 1e-9) * 10 ** (-snr_db / 20)
+    return np.asarray(speech + gain * noise, np.float32)
+
+
+def convolve(samples: Samples, response: Samples) -> Samples:
+    """The signal in a room, aligned to the direct sound and cut to the original length."""
+    direct = int(np.abs(response).argmax())
+    size = 2 ** (len(samples) + len(response)).bit_length()  # a length that transforms fast
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
+    wet = np.fft.irfft(spectrum, size)[direct : direct + len(samples)]
+    return np.asarray(wet, np.float32)
+
+
+def simulated_room(rng: np.random.Generator) -> Samples:
+    """A room response: direct sound, then noise that decays exponentially (Polack 1988)."""
+    reverberation_time = rng.uniform(0.15, 0.9)
+    length = int(reverberation_time * SAMPLE_RATE)
+    time = np.arange(length) / SAMPLE_RATE
+    tail = rng.standard_normal(length) * 10 ** (-3 * time / reverberation_time)
+    onset = int(rng.uniform(0.002, 0.012) * SAMPLE_RATE)
+    tail[:onset] = 0
+    direct_to_reverberant_db = rng.uniform(-6, 12)
+    tail *= 10 ** (-direct_to_reverberant_db / 20) / np.sqrt(np.sum(tail**2) + 1e-9)
+    tail[0] = 1.0
+    return tail.astype(np.float32)
+
+
+def low_pass(samples: Samples, cutoff: float) -> Samples:
+    """Remove what lies above `cutoff` Hz, with a soft edge, by the spectrum."""
+    spectrum = np.fft.rfft(samples)
+    frequency = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    spectrum *= 1 / (1 + np.exp((frequency - cutoff) / 100))
+    return np.asarray(np.fft.irfft(spectrum, len(samples)), np.float32)

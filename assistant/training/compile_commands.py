@@ -1,0 +1,114 @@
+"""Command files to a compiled command set: `assistant train`."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..bundle import AcousticBundle, CommandBundle, Lexicon, read_acoustic, write_commands
+from ..config import DecisionConfig, IntentConfig
+from ..errors import ConfigError
+from ..grammar.commands import CommandSet, load_commands
+from ..grammar.network import count_sentences
+from ..grammar.phonemes import Phonemizer
+from ..grammar.sampling import sample_sentence
+from .intent_trainer import (
+    IntentTrainingConfig,
+    SentenceSource,
+    calibrate,
+    new_decoder,
+    new_intent_model,
+    train_intent_model,
+)
+from .posterior_bank import PosteriorBank
+
+CARRIER_SENTENCES = 1500
+"""Sentences drawn to hear how words are said within them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileReport:
+    """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences."""
+
+    sentences: int
+    intents: int
+    slots: int
+    exact_lstm: float
+    exact: float
+    seconds: float
+
+
+def compile_commands(
+    paths: Sequence[Path],
+    bundle: Path,
+    output: Path,
+    config: IntentTrainingConfig = IntentTrainingConfig(),
+    progress: Callable[[float, str], None] = lambda share, state: None,
+) -> CompileReport:
+    """Compile command files for an acoustic bundle.
+
+    Args:
+        progress: called with the share done and a line for people.
+
+    Raises:
+        ConfigError: the files are wrong, or their language is not the bundle's.
+    """
+    begin = time.perf_counter()
+    acoustic = read_acoustic(bundle)
+    commands = load_commands(paths)
+    if acoustic.language.split("-")[0] != commands.language.lower().split("-")[0]:
+        raise ConfigError(
+            f"{paths[0]}: language '{commands.language}', but {bundle} speaks {acoustic.language}; "
+            "choose a bundle of that language with --bundle"
+        )
+    progress(0.01, "pronunciations")
+    lexicon = pronounce(commands, acoustic)
+    progress(0.03, "splicing")
+    bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
+    source = SentenceSource(commands, lexicon, bank)
+    model = new_intent_model(commands, len(acoustic.phonemes), IntentConfig())
+    exact_lstm = train_intent_model(
+        source, model, config, lambda share, state: progress(0.05 + 0.75 * share, state)
+    )
+    progress(0.8, "calibration")
+    decoder = new_decoder(commands, lexicon, model, DecisionConfig())
+    calibration, exact = calibrate(source, decoder, config)
+    compiled = CommandBundle(
+        language=commands.language,
+        intents=commands.intents,
+        slots=commands.slots,
+        network=commands.network,
+        lexicon=lexicon,
+        model=model,
+        calibration_weights=calibration.weights,
+        calibration_bias=calibration.bias,
+        source_hash=commands.source_hash,
+    )
+    write_commands(output, compiled, acoustic)
+    progress(1.0, "done")
+    return CompileReport(
+        sentences=count_sentences(commands.network),
+        intents=len(commands.intents),
+        slots=len(commands.slots),
+        exact_lstm=exact_lstm,
+        exact=exact,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def pronounce(commands: CommandSet, acoustic: AcousticBundle) -> Lexicon:
+    """The pronunciations of every word of the commands, alone and within sentences."""
+    words = sorted({arc.word for arc in commands.network.arcs if arc.word})
+    rng = random.Random(0)
+    carriers = [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
+    said = Phonemizer(acoustic.language).pronunciations(words, carriers)
+    lexicon = {}
+    for word, variants in said.items():
+        ids = [i for v in variants if (i := acoustic.phoneme_ids(v))]
+        if not ids:
+            raise ConfigError(f"'{word}' has no pronunciation that {acoustic.folder} knows")
+        lexicon[word] = list(dict.fromkeys(ids))
+    return lexicon

@@ -1,0 +1,153 @@
+"""A cache of feature rows on disk: extract once, train from it in minutes.
+
+A cache is a folder of shards, one a process: `rows-<rank>.f16` (rows, D) and `index-<rank>.jsonl`
+with, for each utterance, its first row, its length, the text, speaker and corpus. Extraction goes
+on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..features import FeatureExtractor, normalise
+from ..types import Samples
+from .manifest import Recording, read_samples
+
+
+@dataclass(frozen=True, slots=True)
+class CachedUtterance:
+    """Where an utterance's rows are, and what was said.
+
+    `place` is the recording's place in the list that was extracted, which all copies share.
+    """
+
+    shard: Path
+    place: int
+    start: int
+    length: int
+    text: str
+    speaker: str
+    corpus: str
+
+
+class FeatureCache:
+    """Reads the shards of a cache."""
+
+    def __init__(self, folder: Path, columns: int) -> None:
+        self.columns = columns
+        self.utterances: list[CachedUtterance] = []
+        self._shards: dict[Path, npt.NDArray[np.float16]] = {}
+        for index in sorted(folder.glob("index-*.jsonl")):
+            shard = folder / index.name.replace("index", "rows").replace("jsonl", "f16")
+            self._shards[shard] = _open_rows(shard, columns)
+            for line in index.read_text(encoding="utf-8").splitlines():
+                utterance = CachedUtterance(shard=shard, **json.loads(line))
+                if utterance.start + utterance.length <= len(self._shards[shard]):
+                    self.utterances.append(utterance)
+
+    def by_place(self) -> dict[tuple[str, int], CachedUtterance]:
+        """Utterances by shard and place, which all copies of a recording share."""
+        return {(u.shard.name, u.place): u for u in self.utterances}
+
+    def rows(self, utterance: CachedUtterance) -> npt.NDArray[np.float16]:
+        """(T, D) rows of one utterance."""
+        end = utterance.start + utterance.length
+        return self._shards[utterance.shard][utterance.start : end]
+
+
+def _open_rows(shard: Path, columns: int) -> npt.NDArray[np.float16]:
+    whole = shard.stat().st_size // (2 * columns)
+    return np.memmap(shard, np.float16, "r", shape=(whole, columns))
+
+
+def extract(
+    recordings: Sequence[Recording],
+    folder: Path,
+    extractor: FeatureExtractor,
+    change: Callable[[Samples, int], Samples],
+    chunks: Sequence[int | None] = (None,),
+    rank: int = 0,
+    batch_seconds: float = 60.0,
+    seed: int | None = None,
+) -> Iterator[float]:
+    """Write the rows of `recordings`, yielding the seconds of audio done after every batch.
+
+    Args:
+        change: augmentation of an utterance, given its position in `recordings`.
+        chunks: sizes of the encoder's chunk in rows, drawn in turn; None is full context.
+        batch_seconds: audio encoded at a time.
+        seed: take the batches in random order, so that an interrupted copy has all lengths.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    index_path, rows_path = folder / f"index-{rank}.jsonl", folder / f"rows-{rank}.f16"
+    done = index_path.read_text(encoding="utf-8").splitlines() if index_path.exists() else []
+    last = json.loads(done[-1]) if done else {"start": 0, "length": 0}
+    next_row = last["start"] + last["length"]
+    finished = {json.loads(line)["place"] for line in done}
+    columns = extractor.config.stack * (extractor.encoder.shape.width if extractor.encoder else 0)
+    with index_path.open("a", encoding="utf-8") as index, rows_path.open("ab") as rows:
+        rows.truncate(next_row * columns * 2)
+        order = list(_batches(recordings, batch_seconds))
+        if seed is not None:
+            np.random.default_rng(seed).shuffle(order)
+        for number, whole_batch in enumerate(order):
+            batch = [i for i in whole_batch if i not in finished]
+            if not batch:
+                continue
+            samples = [change(read_samples(recordings[i].path), i) for i in batch]
+            chunk = chunks[number % len(chunks)]
+            for i, encoded in zip(batch, _encode(samples, extractor, chunk), strict=True):
+                rows.write(encoded.tobytes())
+                entry = {"place": i, "start": next_row, "length": len(encoded), "text": recordings[i].text}
+                entry |= {"speaker": recordings[i].speaker, "corpus": recordings[i].corpus}
+                next_row += len(encoded)
+                index.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            rows.flush()
+            index.flush()
+            yield sum(recordings[i].seconds for i in batch)
+
+
+def _batches(recordings: Sequence[Recording], batch_seconds: float) -> Iterator[list[int]]:
+    """Consecutive recordings, as many as fit when all are as long as the longest of them."""
+    batch: list[int] = []
+    longest = 0.0
+    for i in range(len(recordings)):
+        longest = max(longest, recordings[i].seconds)
+        if batch and longest * (len(batch) + 1) > batch_seconds:
+            yield batch
+            batch, longest = [], recordings[i].seconds
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def _encode(
+    samples: Sequence[Samples], extractor: FeatureExtractor, chunk: int | None
+) -> list[npt.NDArray[np.float16]]:
+    encoder, config = extractor.encoder, extractor.config
+    assert encoder is not None
+    frames = [extractor.whole(s) for s in samples]
+    frames = [normalise(f, f.max()) for f in frames]
+    lengths = torch.tensor([len(f) for f in frames])
+    batch = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
+    per_row = config.stack
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded = encoder(
+            batch.to(extractor.device),
+            lengths.to(extractor.device),
+            chunk=chunk * per_row if chunk else None,
+            left_context=config.left_context_rows * per_row if chunk else None,
+        )
+    rows = encoded.float().reshape(len(frames), -1, per_row * encoder.shape.width).cpu()
+    return [
+        rows[i, : int(n) // extractor.frames_per_row].to(torch.float16).numpy()
+        for i, n in enumerate(lengths)
+    ]

@@ -1,0 +1,118 @@
+"""Manifests: lists of recordings with their text and speaker, split by speaker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ..errors import UsageError
+from ..types import SAMPLE_RATE, Samples
+
+TEST_VOICES = frozenset(
+    ("af_heart", "af_jessica", "am_michael", "am_puck", "bf_isabella", "bm_lewis")
+)
+"""Synthetic voices kept for tests; a clip that has a share of one is never trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One line of a manifest."""
+
+    path: Path
+    text: str
+    speaker: str
+    corpus: str
+    seconds: float
+
+
+def read_manifest(path: Path) -> list[Recording]:
+    """Read a JSON-lines manifest: `path` (relative to it), `text`, `speaker`, `corpus`, `seconds`.
+
+    Raises:
+        UsageError: a line is broken, naming file and line.
+    """
+    recordings = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = json.loads(line)
+                recordings.append(
+                    Recording(
+                        path=path.parent / entry["path"],
+                        text=entry["text"],
+                        speaker=entry.get("speaker", ""),
+                        corpus=entry.get("corpus", path.parent.name),
+                        seconds=float(entry["seconds"]),
+                    )
+                )
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"{path}:{number}: not a manifest line: {error!r}") from error
+    return recordings
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Speaker-disjoint parts: no speaker of `held_out` is in `training`."""
+
+    training: tuple[Recording, ...]
+    held_out: tuple[Recording, ...]
+
+    @property
+    def held_out_speakers(self) -> list[str]:
+        """Who is kept out, sorted; written beside the bundle."""
+        return sorted({r.speaker for r in self.held_out})
+
+
+def split_by_speaker(
+    recordings: Iterable[Recording], percent: int = 5, percent_of: dict[str, int] | None = None
+) -> Split:
+    """Hold out speakers by a hash of their name, so that the split never depends on the order.
+
+    Recordings without a speaker are trained on: nobody can be held out among them.
+
+    Args:
+        percent: share of speakers held out, in hundredths.
+        percent_of: the same for corpora that differ; a speaker held out in one corpus is held
+            out in all.
+    """
+    listed = list(recordings)
+    shares = percent_of or {}
+    held_out = {
+        r.speaker for r in listed if r.speaker and _bucket(r.speaker) < shares.get(r.corpus, percent)
+    }
+    return Split(
+        training=tuple(
+            r for r in listed if r.speaker not in held_out and not _has_test_voice(r.speaker)
+        ),
+        held_out=tuple(r for r in listed if r.speaker in held_out),
+    )
+
+
+def _bucket(speaker: str) -> int:
+    return int.from_bytes(hashlib.sha256(speaker.encode()).digest()[:4], "big") % 100
+
+
+def _has_test_voice(speaker: str) -> bool:
+    return any(voice in speaker for voice in TEST_VOICES)
+
+
+def read_samples(path: Path) -> Samples:
+    """A whole training recording at the pipeline's rate; other rates are refused."""
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if rate != SAMPLE_RATE:
+        raise UsageError(f"{path}: {rate} Hz; convert training recordings to {SAMPLE_RATE} Hz first")
+    mono: Samples = np.ascontiguousarray(samples.mean(axis=1), dtype=np.float32)
+    return mono
+
+
+def audio_files(folders: Sequence[Path]) -> list[Path]:
+    """Every recording below the folders (noise, room responses), sorted."""
+    endings = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
+    found = [p for folder in folders for p in folder.rglob("*") if p.suffix.lower() in endings]
+    return sorted(found)

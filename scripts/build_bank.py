@@ -1,0 +1,75 @@
+"""Align cached speech with the acoustic model and put its posteriors into the bundle's bank.
+
+    python scripts/build_bank.py --cache cache/en-us --bundle models/en-us
+
+A share of the utterances of every corpus is taken, half of them from augmented copies.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from assistant.bundle import read_acoustic
+from assistant.grammar.phonemes import Phonemizer
+from assistant.training.feature_cache import FeatureCache
+from assistant.training.posterior_bank import Aligned, align, build_bank
+
+SKIPPED = {"wake_words"}
+"""Corpora of a few words repeated: they would fill the bank with themselves."""
+FEW = {"speech_commands": 0.08, "precise_community": 0.3, "grid_s1": 0.3}
+"""Share of the utterances taken of corpora of few words."""
+
+
+def main() -> None:
+    """Parse, choose, align, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--hours", type=float, default=6.0, help="speech in the bank")
+    parser.add_argument("--worst", type=float, default=0.6, help="greedy error above which an utterance is left out")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    bundle = read_acoustic(arguments.bundle)
+    columns = bundle.model.config.input_size
+    phonemizer = Phonemizer(bundle.language)
+    rng = np.random.default_rng(arguments.seed)
+    folders = [arguments.cache / "clean", *sorted(arguments.cache.glob("augmented-*"))]
+    caches = [FeatureCache(folder, columns) for folder in folders]
+    chosen = []
+    for number, cache in enumerate(caches):
+        share = 0.5 if number == 0 else 0.5 / (len(caches) - 1)
+        rows = arguments.hours * 3600 * 25 * share
+        for i in rng.permutation(len(cache.utterances)):
+            utterance = cache.utterances[i]
+            if utterance.corpus in SKIPPED or rng.random() > FEW.get(utterance.corpus, 1.0):
+                continue
+            chosen.append((number, utterance))
+            rows -= utterance.length
+            if rows < 0:
+                break
+    aligned: list[Aligned] = []
+    with torch.inference_mode():
+        for number, utterance in track(chosen, "aligning"):
+            phonemes = bundle.phoneme_ids(phonemizer.phonemes(utterance.text))
+            rows = torch.from_numpy(caches[number].rows(utterance).astype(np.float32))
+            if not phonemes or not len(rows):
+                continue
+            log_probs = bundle.model(rows[None], torch.tensor([len(rows)]))[0]
+            found = align(log_probs, phonemes, noisy=number > 0)
+            if found is not None:
+                aligned.append(found)
+    bank = build_bank(aligned)
+    path = arguments.bundle / "posterior_bank.safetensors"
+    bank.write(path)
+    size = path.stat().st_size / 1e6
+    print(f"{path}: {len(aligned)} utterances, {len(bank.phonemes)} phonemes, {size:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""What every test shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+# One thread: blocks this small are slower with more, and results the same on every machine.
+torch.set_num_threads(1)
+
+# How long an example takes says something of the machine, nothing of the code.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder `tests/data`: recordings and expectations."""
+    return Path(__file__).parent / "data"
