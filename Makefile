@@ -53,8 +53,8 @@ $(DEVELOPMENT): pyproject.toml | $(PYTHON)
 
 # ── every day ────────────────────────────────────────────────────────────────────────────────
 
-RECORDINGS ?= $(wildcard tests/data/recordings/*.flac)
-RECOGNIZE ?= recognize --events
+RECORDINGS := tests/data/recordings
+RECOGNIZE := $(PYTHON) -m assistant recognize --events
 
 .PHONY: help run test check lint format
 
@@ -62,7 +62,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNTIME) ## understand the bundled recordings, event by event; nothing is executed
-	$(PYTHON) -m assistant $(RECOGNIZE) $(RECORDINGS)
+	$(RECOGNIZE) --commands home $(RECORDINGS)/home/*.flac
+	$(RECOGNIZE) --commands coffee $(RECORDINGS)/coffee/*.flac
 
 test: $(DEVELOPMENT) ## run the tests (PYTEST="-k name" for some of them)
 	$(PYTHON) -m pytest $(PYTEST)
@@ -81,6 +82,7 @@ format: $(DEVELOPMENT) ## put imports and format in order
 # ── training and figures ─────────────────────────────────────────────────────────────────────
 
 SPEECH_LANGUAGE ?= en-us
+GOLDEN ?= $(RECORDINGS)/coffee/3b1a9487.flac
 BUNDLE ?= models/$(SPEECH_LANGUAGE)
 CACHE ?= cache/$(SPEECH_LANGUAGE)
 CHECKPOINTS ?= runs/$(SPEECH_LANGUAGE)
@@ -95,8 +97,9 @@ train: manifest $(RUNTIME) ## train a bundle: MANIFEST=… [NOISE=… ROOMS=… 
 	$(TORCHRUN) scripts/extract_features.py --manifest $(MANIFEST) --output $(CACHE) \
 	    --copies $(COPIES) $(if $(NOISE),--noise $(NOISE)) $(if $(ROOMS),--rooms $(ROOMS))
 	$(TORCHRUN) scripts/train_acoustic.py --cache $(CACHE) --language $(SPEECH_LANGUAGE) \
-	    --run $(CHECKPOINTS) --bundle $(BUNDLE)
+	    --checkpoints $(CHECKPOINTS) --bundle $(BUNDLE)
 	$(PYTHON) scripts/build_bank.py --cache $(CACHE) --bundle $(BUNDLE)
+	$(PYTHON) scripts/make_golden.py $(GOLDEN) --bundle $(BUNDLE)
 	@set -e; for file in $(COMMANDS); do \
 	    name=$$(basename $$file); name=$${name%%.*}; \
 	    echo "assistant train $$file --bundle $(BUNDLE) --output $(BUNDLE)/commands/$$name"; \
@@ -109,7 +112,7 @@ manifest:
 	    "MANIFEST=<manifest.jsonl> [NOISE=<folders>] [ROOMS=<folders>]; see CONTRIBUTING.md" >&2; \
 	    exit 2; }
 
-benchmark: $(DEVELOPMENT) ## measure accuracy, delay and speed (BENCHMARK="its arguments")
+benchmark: $(RUNTIME) ## measure compute and latency (BENCHMARK="its arguments")
 	$(PYTHON) scripts/benchmark.py $(BENCHMARK)
 
 clean: ## remove what tools left behind; .venv, cache/, runs/ and models/ stay

@@ -29,13 +29,13 @@ class AcousticScorer:
 
     def reset(self) -> None:
         """Forget the utterance."""
-        self._rows: Tensor | None = None
+        self._rows = torch.zeros(0, self.config.input_size, device=self.model.mean.device)
         self._scored = 0
         self._state = self.model.initial_state()
 
     def feed(self, item: FeatureChunk) -> list[PosteriorChunk]:
         """Take rows; return the blocks whose look-ahead is complete."""
-        self._rows = item.rows if self._rows is None else torch.cat([self._rows, item.rows])
+        self._rows = torch.cat([self._rows, item.rows])
         width = self.config.chunk_rows + self.config.lookahead_rows
         chunks = []
         while len(self._rows) >= width:
@@ -45,21 +45,24 @@ class AcousticScorer:
     def flush(self) -> list[PosteriorChunk]:
         """Score what is left, without look-ahead that never came; reset."""
         chunks = []
-        while self._rows is not None and len(self._rows):
+        while len(self._rows):
             width = self.config.chunk_rows + self.config.lookahead_rows
             available = len(self._rows)
-            chunks.append(self._score(min(width, available), min(self.config.chunk_rows, available)))
+            chunks.append(
+                self._score(min(width, available), min(self.config.chunk_rows, available))
+            )
         self.reset()
         return chunks
 
     @torch.inference_mode()
     def full_context(self, rows: Tensor) -> Tensor:
         """Log-posteriors (T, P) of a whole utterance's rows (T, D), every row seeing all others."""
-        return self.model(rows[None], torch.tensor([len(rows)]))[0].cpu()
+        lengths = torch.tensor([len(rows)], device=rows.device)
+        log_probs: Tensor = self.model(rows[None], lengths)
+        return log_probs[0].cpu()
 
     @torch.inference_mode()
     def _score(self, width: int, centre: int) -> PosteriorChunk:
-        assert self._rows is not None
         log_probs, self._state = self.model.step(self._rows[None, :width], self._state, centre)
         chunk = PosteriorChunk(log_probs=log_probs[0].cpu(), start=self._scored)
         self._rows = self._rows[centre:]

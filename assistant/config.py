@@ -63,6 +63,10 @@ class EndpointConfig:
     """Milliseconds, the time constant that smooths the level before its minimum is taken."""
     gate_minimum_db: float = -75.0
     """Decibels (full scale) below which nothing is speech."""
+    gate_rise_after_ms: int = 5_000
+    """Milliseconds into an utterance after which the gate's margin begins to rise."""
+    gate_rise_db: float = 1.0
+    """Decibels a second by which it rises, so that fluctuating noise does not last."""
 
 
 @dataclass(frozen=True)

@@ -89,5 +89,3 @@ class Engine:
             self.config.decision,
             self.device,
         )
-
-

@@ -1,12 +1,12 @@
 """Every error the package raises on purpose.
 
-    AssistantError                 one clear line: what is wrong and how to mend it
-    ├── UsageError                 the caller asked for something that cannot be (exit code 2)
-    │   ├── ConfigError            a configuration, command or policy file does not fit
-    │   ├── AudioFileError         a recording that cannot be read
-    │   └── BundleError            a model or compiled command set that is missing or does not fit
-    ├── AudioDeviceError           the microphone or PortAudio is absent, busy or lost (exit code 1)
-    └── ActionError                an action could not be carried out (exit code 1)
+AssistantError                 one clear line: what is wrong and how to mend it
+├── UsageError                 the caller asked for something that cannot be (exit code 2)
+│   ├── ConfigError            a configuration, command or policy file does not fit
+│   ├── AudioFileError         a recording that cannot be read
+│   └── BundleError            a model or compiled command set that is missing or does not fit
+├── AudioDeviceError           the microphone or PortAudio is absent, busy or lost (exit code 1)
+└── ActionError                an action could not be carried out (exit code 1)
 """
 
 from __future__ import annotations

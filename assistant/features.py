@@ -17,6 +17,7 @@ import torchaudio
 from torch import Tensor
 
 from .config import FeatureConfig
+from .errors import UsageError
 from .nn.encoder import EncoderState, StreamingEncoder
 from .types import FeatureChunk, Samples
 
@@ -106,6 +107,13 @@ class FeatureExtractor:
         ahead = self.log_mel.margin + (self.config.hop if self.encoder is not None else 0)
         return self.config.chunk_rows * self.row_ms + ahead * 1000 / self.config.sample_rate
 
+    @property
+    def longest_samples(self) -> float:
+        """Samples an utterance may have; the encoder has a position for each of its frames."""
+        if self.encoder is None:
+            return np.inf
+        return self.encoder.shape.positions * 2 * self.config.hop
+
     def reset(self) -> None:
         """Forget the utterance."""
         self._pending: list[Samples] = []
@@ -116,9 +124,16 @@ class FeatureExtractor:
         self._state = FeatureState(0, 0, torch.tensor(-torch.inf), encoder_state)
 
     def feed(self, item: Samples) -> list[FeatureChunk]:
-        """Take samples; return the chunks that are complete."""
+        """Take samples; return the chunks that are complete.
+
+        Raises:
+            UsageError: the utterance is longer than the encoder has positions for.
+        """
         self._pending.append(item)
         self._received += len(item)
+        if self._received > self.longest_samples:
+            longest = self.longest_samples / self.config.sample_rate
+            raise UsageError(f"an utterance may last {longest:g} s at most; cut it shorter")
         chunks = []
         while self._received >= self._samples_needed(self._next_frames()):
             chunks.append(self._advance(self._take(self._next_frames())))
@@ -144,7 +159,8 @@ class FeatureExtractor:
         frames = normalise(log_mel, log_mel.max())[None].to(self.device)
         if self.encoder is None:
             return self._stacked(frames)
-        return self._stacked(self.encoder(frames, torch.tensor([frames.shape[1]])))
+        length = torch.tensor([frames.shape[1]], device=self.device)
+        return self._stacked(self.encoder(frames, length))
 
     def whole(self, samples: Samples) -> Tensor:
         """Log-mel frames of a whole utterance, zero-padded to whole rows."""

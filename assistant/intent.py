@@ -155,7 +155,7 @@ class IntentDecoder:
         return IntentScores(scores.intent.cpu(), tuple(s.cpu() for s in scores.slots))
 
     def _slot_bonus(self, scores: IntentScores, weight: float) -> dict[SlotAssignment, float]:
-        bonus = {}
+        bonus: dict[SlotAssignment, float] = {}
         for (slot, values), logits in zip(self.slots.items(), scores.slots, strict=True):
             log_odds = logits[0, 1:] - logits[0, 0]
             limited = log_odds.clamp(-LOG_ODDS_LIMIT, LOG_ODDS_LIMIT).tolist()
@@ -185,4 +185,3 @@ def phone_synchronous(log_probs: Tensor, blank_threshold: float) -> Tensor:
     """Probabilities (T', P) of the rows where the blank does not win (Chen et al. 2016)."""
     probabilities = log_probs.exp()
     return probabilities[probabilities[:, BLANK] < blank_threshold]
-

@@ -172,4 +172,3 @@ class Pipeline:
 
 def _reading(hypothesis: Hypothesis) -> tuple[str, str]:
     return hypothesis.intent, hypothesis.text
-

@@ -1,4 +1,4 @@
-"""Where models and configuration lie: beside the package in a wheel, in the repository otherwise."""
+"""Where models and configuration lie: inside the package in a wheel, else in the repository."""
 
 from __future__ import annotations
 
@@ -42,4 +42,6 @@ def _find(name: str, shelf: Path, what: str) -> Path:
         if (candidate / "config.yaml").is_file():
             return candidate
     known = sorted(p.parent.name for p in shelf.glob("*/config.yaml") if p.parent.name != "encoder")
-    raise BundleError(f"{name}: no such {what}; a folder with a config.yaml, or one of: {', '.join(known)}")
+    raise BundleError(
+        f"{name}: no such {what}; a folder with a config.yaml, or one of: {', '.join(known)}"
+    )

@@ -25,7 +25,7 @@ SlotValue = str | int | float
 """What a slot holds: the text of a list value (or its `out`), or a number of a range."""
 
 In = TypeVar("In", contravariant=True)
-Out = TypeVar("Out", covariant=True)
+Out = TypeVar("Out")
 
 
 def seconds(samples: int) -> float:

@@ -1,7 +1,7 @@
-"""When someone speaks: voice activity, a gate against steady noise, and endpointing.
+"""When someone speaks: voice activity and endpointing.
 
-    samples ─► frames ─┬─► detector (webrtcvad) ─► voice? ─────────┬─ and ─► step ─► events
-                       └─► level ─► gate ─► above the noise floor? ┘
+    samples ─► frames ─┬─► detector (webrtcvad) ─► voice? ────────────────┬─ and ─► step ─► events
+                       └─► level ─► noise gate ─► above the noise floor? ─┘
 
 The state machine (`step`) takes one decision a frame, and remembers the last ones as bits, so that
 the voiced frames of a window are a count of bits. Words in *stars* are fields of `EndpointTiming`:
@@ -39,6 +39,7 @@ import numpy as np
 
 from .config import EndpointConfig
 from .errors import ConfigError
+from .noise_gate import DIGITAL_SILENCE_DB, NoiseGate, level_db
 from .types import (
     SAMPLE_RATE,
     EndReason,
@@ -49,17 +50,8 @@ from .types import (
     SpeechStart,
 )
 
-DIGITAL_SILENCE_DB = -90.0
-"""dB full scale, one step of 16 bits: quieter frames come from a muted device, not from a room."""
-
-SPEECH_BAND_HZ = (200, 4000)
-"""The band whose level the gate follows."""
-
 DETECTOR_GAIN = np.float32(4.0)
 """webrtcvad hears everything 12 dB louder: else it misses speech with peaks of -45 dBFS."""
-
-GATE_SUBWINDOWS = 8
-"""Parts of the gate's window; its minimum forgets one of them at a time."""
 
 
 def _require(holds: bool, rule: str) -> None:
@@ -99,93 +91,6 @@ class WebRtcDetector:
         import webrtcvad  # noqa: PLC0415 (lazily: only a machine that listens needs it)
 
         self._vad = webrtcvad.Vad(self._aggressiveness)
-
-
-# ── the level gate ─────────────────────────────────────────────────────────────────────────
-
-
-def level_db(frame: Samples) -> float:
-    """Level of a frame, shape (N,), within `SPEECH_BAND_HZ`; dB, a full-scale square wave is 0.
-
-    Rumble, hum and the offset of cheap microphones lie below the band, half of all hiss above it.
-    -inf for digital silence, and for frames that hold no number.
-    """
-    if not 0.0 < float(np.dot(frame, frame)) < math.inf:
-        return -math.inf
-    low, high = (round(edge * frame.size / SAMPLE_RATE) for edge in SPEECH_BAND_HZ)
-    band = np.fft.rfft(frame)[low : high + 1]
-    power = 2.0 * float(np.vdot(band, band).real) / frame.size**2  # Parseval
-    return 10.0 * math.log10(power) if power > 0.0 else -math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class GateState:
-    """What the gate knows of the noise, in dB full scale."""
-
-    smoothed: float
-    """The level, smoothed over time."""
-    current: float
-    """Minimum of the smoothed level in the sub-window under way."""
-    filled: int
-    """Frames of that sub-window so far."""
-    minima: tuple[float, ...]
-    """Minima of the sub-windows before it, the oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class LevelGate:
-    """Lets pass what stands above steady noise.
-
-    The noise floor is the minimum of the smoothed level over a sliding window: speech pauses for
-    breath and closes its stops, a fan does not (minimum statistics; R. Martin, "Noise power
-    spectral density estimation based on optimal smoothing and minimum statistics", IEEE Trans.
-    Speech and Audio Processing 9(5), 2001; here of the whole band). The window's minimum is that
-    of a short ring of sub-window minima. The level is smoothed in dB, which follows the drop into
-    a short pause sooner than smoothed power does.
-    """
-
-    margin_db: float
-    minimum_db: float
-    smoothing: float
-    """Share of the new level in the smoothed one, a frame."""
-    subwindow: int
-    """Frames of a sub-window."""
-
-    @classmethod
-    def of(cls, config: EndpointConfig) -> LevelGate:
-        """The gate that `config` describes.
-
-        Raises:
-            ConfigError: a time is not positive.
-        """
-        _require(config.gate_window_ms > 0, "gate_window_ms must be positive")
-        _require(config.gate_smoothing_ms > 0, "gate_smoothing_ms must be positive")
-        return cls(
-            margin_db=config.gate_margin_db,
-            minimum_db=config.gate_minimum_db,
-            smoothing=1.0 - math.exp(-config.frame_ms / config.gate_smoothing_ms),
-            subwindow=max(1, round(config.gate_window_ms / config.frame_ms / GATE_SUBWINDOWS)),
-        )
-
-    def initial_state(self) -> GateState:
-        """Nothing heard: the room is taken as quiet, as speech may begin with the first sample."""
-        quiet = self.minimum_db - self.margin_db
-        return GateState(quiet, quiet, 0, (quiet,) * (GATE_SUBWINDOWS - 1))
-
-    def step(self, state: GateState, level: float) -> tuple[GateState, bool]:
-        """Take the level of a frame (dB); say whether it stands above the noise."""
-        if level <= DIGITAL_SILENCE_DB:  # says nothing about the room: the floor stays
-            return state, False
-        smoothed = state.smoothed + self.smoothing * (level - state.smoothed)
-        current = min(state.current, smoothed)
-        filled = state.filled + 1
-        minima = state.minima
-        floor = min(current, *minima)
-        if filled == self.subwindow:
-            minima = (*minima[1:], current)
-            current, filled = math.inf, 0
-        passes = level >= self.minimum_db and level >= floor + self.margin_db
-        return GateState(smoothed, current, filled, minima), passes
 
 
 # ── the state machine ──────────────────────────────────────────────────────────────────────
@@ -286,6 +191,11 @@ class EndpointState:
     end: int = 0
     """One past the last frame of the utterance before."""
 
+    @property
+    def duration(self) -> int:
+        """Frames of the utterance under way; 0 without one."""
+        return self.frames - self.start if self.phase in (Phase.SPEECH, Phase.ENDING) else 0
+
 
 def step(
     state: EndpointState, voiced: bool, timing: EndpointTiming
@@ -331,7 +241,7 @@ class Endpointer:
             ConfigError: `config` contradicts itself.
         """
         self._timing = EndpointTiming.of(config)
-        self._gate = LevelGate.of(config)
+        self._gate = NoiseGate.of(config)
         self._detector = detector or WebRtcDetector(config.aggressiveness)
         self._frame_samples = config.frame_ms * SAMPLE_RATE // 1000
         self._frame: Samples
@@ -372,7 +282,7 @@ class Endpointer:
         """Forget everything; the next sample is sample 0."""
         self._detector.reset()
         self._state = EndpointState()
-        self._gate_state = self._gate.initial_state()
+        self._noise = self._gate.initial_state()
         self._ring: deque[Samples] = deque(maxlen=self._timing.pre_roll)
         self._frame = np.empty(self._frame_samples, np.float32)
         self._filled = 0
@@ -380,10 +290,11 @@ class Endpointer:
     def _take(self, frame: Samples, events: list[SpeechEvent]) -> None:
         """Decide on one frame and add what it settles to `events`."""
         level = level_db(frame)
-        # The detector hears what the gate will refuse, too: it learns the noise from it.
-        voiced = level > DIGITAL_SILENCE_DB and self._detector.is_speech(frame)
-        self._gate_state, passes = self._gate.step(self._gate_state, level)
         before = self._state
+        self._noise = self._gate.step(self._noise, level)
+        passes = self._gate.passes(self._noise, level, before.duration)
+        # The detector hears what the gate refuses, too: it learns the noise from it.
+        voiced = level > DIGITAL_SILENCE_DB and self._detector.is_speech(frame)
         self._state, decision = step(before, voiced and passes, self._timing)
 
         self._ring.append(frame)

@@ -27,11 +27,15 @@ FEW = {"speech_commands": 0.08, "precise_community": 0.3, "grid_s1": 0.3}
 
 def main() -> None:
     """Parse, choose, align, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=6.0, help="speech in the bank")
-    parser.add_argument("--worst", type=float, default=0.6, help="greedy error above which an utterance is left out")
+    parser.add_argument(
+        "--worst", type=float, default=0.6, help="greedy error above which an utterance is left out"
+    )
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(2)

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
+import torchaudio.functional as AF
 from rich.progress import Progress
 
 from assistant.bundle import read_encoder
@@ -36,15 +38,25 @@ HELD_OUT_PERCENT = {"common_voice_17": 40, "common_voice_18": 40}
 
 def main() -> None:
     """Parse, split, extract."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
-    parser.add_argument("--noise", type=Path, nargs="*", default=[], help="folders of background noise")
-    parser.add_argument("--rooms", type=Path, nargs="*", default=[], help="folders of room responses")
-    parser.add_argument("--copies", type=int, default=1, help="augmented copies besides the clean one")
+    parser.add_argument(
+        "--noise", type=Path, nargs="*", default=[], help="folders of background noise"
+    )
+    parser.add_argument(
+        "--rooms", type=Path, nargs="*", default=[], help="folders of room responses"
+    )
+    parser.add_argument(
+        "--copies", type=int, default=1, help="augmented copies besides the clean one"
+    )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--longest", type=float, default=20.0, help="seconds; longer ones are left out")
+    parser.add_argument(
+        "--longest", type=float, default=20.0, help="seconds; longer ones are left out"
+    )
     arguments = parser.parse_args()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     torch.set_num_threads(1)
@@ -59,9 +71,13 @@ def main() -> None:
     babble_pool = np.random.default_rng(0).permutation(len(training))[:200]
     babble = [read_samples(training[i].path) for i in babble_pool]
     augmenter = Augmenter(AugmentationConfig(), noises, rooms, babble)
-    extractor = FeatureExtractor(FeatureConfig(), read_encoder(arguments.encoder))
+    encoder = read_encoder(arguments.encoder)
+    extractor = FeatureExtractor(FeatureConfig(), encoder)
 
-    plan: list[tuple[str, list[Recording], int]] = [("held-out", held_out, 0), ("clean", training, 0)]
+    plan: list[tuple[str, list[Recording], int]] = [
+        ("held-out", held_out, 0),
+        ("clean", training, 0),
+    ]
     plan += [(f"augmented-{n}", training, n) for n in range(1, arguments.copies + 1)]
     with Progress(disable=rank > 0, refresh_per_second=0.2) as progress:
         for name, part, copy in plan:
@@ -78,7 +94,9 @@ def main() -> None:
             begin, done = time.perf_counter(), 0.0
             folder = arguments.output / name
             seed = arguments.seed + copy if copy else None
-            for seconds in extract(part, folder, extractor, change, chunks, rank, seed=seed):
+            for seconds in extract(
+                part, folder, extractor, encoder, change, chunks, rank, seed=seed
+            ):
                 done += seconds
                 progress.advance(task, seconds)
             elapsed = time.perf_counter() - begin
@@ -92,9 +110,6 @@ def by_length(recordings: tuple[Recording, ...]) -> list[Recording]:
 
 def read_samples_any(path: Path) -> np.ndarray:
     """A background recording or room response at 16 kHz, whatever its rate."""
-    import soundfile
-    import torchaudio.functional as AF
-
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = torch.from_numpy(samples.mean(axis=1))
     return AF.resample(mono, rate, 16000).numpy() if rate != 16000 else mono.numpy()

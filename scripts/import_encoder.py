@@ -75,14 +75,20 @@ def from_ctranslate2(source: dict[str, Tensor]) -> dict[str, Tensor]:
         "ffn/linear_1": "contract",
     }
     norms = {"self_attention/layer_norm": "attention_norm", "ffn/layer_norm": "feed_forward_norm"}
-    layers = 1 + max(int(n.split("_")[1].split("/")[0]) for n in source if "encoder/layer_" in n and n.split("_")[1].split("/")[0].isdigit())
+    layers = 1 + max(
+        int(n.split("_")[1].split("/")[0])
+        for n in source
+        if "encoder/layer_" in n and n.split("_")[1].split("/")[0].isdigit()
+    )
     for layer in range(layers):
         for theirs, ours in pairs.items():
             for kind in ("weight", "bias"):
                 value = source[f"encoder/layer_{layer}/{theirs}/{kind}"]
                 target[f"blocks.{layer}.{ours}.{kind}"] = value
         for theirs, ours in norms.items():
-            target[f"blocks.{layer}.{ours}.weight"] = source[f"encoder/layer_{layer}/{theirs}/gamma"]
+            target[f"blocks.{layer}.{ours}.weight"] = source[
+                f"encoder/layer_{layer}/{theirs}/gamma"
+            ]
             target[f"blocks.{layer}.{ours}.bias"] = source[f"encoder/layer_{layer}/{theirs}/beta"]
     target["norm.weight"] = source["encoder/layer_norm/gamma"]
     target["norm.bias"] = source["encoder/layer_norm/beta"]
@@ -124,8 +130,12 @@ def from_hugging_face(source: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def main() -> None:
     """Read, check the shapes, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("source", type=Path, nargs="+", help="the model file, or its parts in order")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "source", type=Path, nargs="+", help="the model file, or its parts in order"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("models/encoder"))
     parser.add_argument("--origin", default="Whisper base, multilingual (OpenAI)")
     arguments = parser.parse_args()

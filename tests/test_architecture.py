@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = {
     "entry points": ["cli __main__"],
-    "workshop": ["training evaluation"],
+    "workshop": ["training"],
     "package": ["__init__"],
     "engine": ["engine"],
     "assembly": ["pipeline", "bundle resources"],
     "stages": [
         "audio recording devices resampling",
-        "vad",
+        "vad noise_gate",
         "features",
         "acoustic",
         "intent",
@@ -42,7 +42,7 @@ know each other: that is what makes a stage a stage.
 ONLY_IN = {"sounddevice": "audio", "webrtcvad": "vad", "subprocess": "actions"}
 """Libraries that touch the machine, and the one module or package that may import each."""
 
-ON_DEMAND = {"sounddevice", "webrtcvad", "assistant.training", "assistant.evaluation"}
+ON_DEMAND = {"sounddevice", "webrtcvad", "assistant.training"}
 """Imported inside functions only: the assistant starts without PortAudio, and without training."""
 
 FORBIDDEN = {

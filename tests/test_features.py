@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torchaudio
 from torch.testing import assert_close
 
 from assistant.config import FeatureConfig
@@ -64,8 +65,6 @@ def test_one_chunk_of_everything_is_the_full_context():
 
 
 def test_log_mel_agrees_with_torchaudios_centred_frames():
-    import torchaudio
-
     config = FeatureConfig()
     reference = torchaudio.transforms.MelSpectrogram(
         16000, n_fft=400, hop_length=160, n_mels=80, norm="slaney", mel_scale="slaney", f_max=8000

@@ -19,7 +19,9 @@ def acoustic() -> AcousticModel:
     return AcousticModel(config).double().eval()
 
 
-@pytest.mark.parametrize(("centre", "lookahead"), [(1, 0), (4, 2), (5, 0), (7, 9), (16, 8), (64, 3)])
+@pytest.mark.parametrize(
+    ("centre", "lookahead"), [(1, 0), (4, 2), (5, 0), (7, 9), (16, 8), (64, 3)]
+)
 @torch.inference_mode()
 def test_acoustic_steps_equal_the_blocked_whole(acoustic, centre, lookahead):
     rows = torch.randn(len(LENGTHS), max(LENGTHS), 12, dtype=torch.double)
@@ -51,7 +53,9 @@ def test_the_delay_does_not_add_up_over_layers(acoustic):
     rows = torch.randn(1, 40, 12, dtype=torch.double)
     changed = rows.clone()
     changed[:, 14:] += 1.0
-    before, after = (acoustic(x, torch.tensor([40]), centre=10, lookahead=4) for x in (rows, changed))
+    before, after = (
+        acoustic(x, torch.tensor([40]), centre=10, lookahead=4) for x in (rows, changed)
+    )
     assert_close(before[:, :10], after[:, :10])
     assert not torch.allclose(before[:, 10], after[:, 10])
 

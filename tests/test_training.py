@@ -9,12 +9,7 @@ import torch
 from assistant.config import AcousticConfig
 from assistant.errors import UsageError
 from assistant.nn.acoustic_model import AcousticModel
-from assistant.training.acoustic_trainer import (
-    AcousticTrainer,
-    Example,
-    TrainingConfig,
-    evaluate,
-)
+from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig, evaluate
 from assistant.training.augmentation import (
     AugmentationConfig,
     Augmenter,
@@ -23,6 +18,7 @@ from assistant.training.augmentation import (
     root_mean_square,
     simulated_room,
 )
+from assistant.training.batches import Example
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.manifest import Recording, read_manifest, split_by_speaker
 from assistant.training.metrics import edit_distance, phoneme_error
@@ -161,22 +157,34 @@ def examples(tmp_path):
     (tmp_path / "rows-0.f16").write_bytes(np.concatenate(rows).tobytes())
     (tmp_path / "index-0.jsonl").write_text("\n".join(map(json.dumps, entries)))
     cache = FeatureCache(tmp_path, COLUMNS)
-    return [
-        Example(((cache, u),), tuple(int(p) for p in u.text.split())) for u in cache.utterances
-    ]
+    return [Example(((cache, u),), tuple(int(p) for p in u.text.split())) for u in cache.utterances]
 
 
 def trainer(examples, folder, passes):
     torch.manual_seed(0)
     config = AcousticConfig(
-        input_size=COLUMNS, projection_size=16, hidden_size=16, layers=1, phonemes=PHONEMES, dropout=0
+        input_size=COLUMNS,
+        projection_size=16,
+        hidden_size=16,
+        layers=1,
+        phonemes=PHONEMES,
+        dropout=0,
     )
     training = TrainingConfig(
-        passes=passes, batch_rows=150, learning_rate=0.02, warm_up=5, time_masks=0, average=0.9,
+        passes=passes,
+        batch_rows=150,
+        learning_rate=0.02,
+        warm_up=5,
+        time_masks=0,
+        average=0.9,
         evaluate_every=20,
     )
     return AcousticTrainer(
-        AcousticModel(config), examples[10:], {"made": examples[:10]}, training, folder,
+        AcousticModel(config),
+        examples[10:],
+        {"made": examples[:10]},
+        training,
+        folder,
         torch.device("cpu"),
     )
 

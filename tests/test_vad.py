@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from assistant.config import EndpointConfig
 from assistant.errors import ConfigError
+from assistant.noise_gate import NoiseGate, NoiseState, level_db
 from assistant.types import (
     SAMPLE_RATE,
     EndReason,
@@ -26,10 +27,8 @@ from assistant.vad import (
     Endpointer,
     EndpointState,
     EndpointTiming,
-    LevelGate,
     Phase,
     VoiceActivityDetector,
-    level_db,
     step,
 )
 
@@ -269,6 +268,8 @@ def test_utterances_are_ordered_and_never_overlap(
         ({"pre_roll_ms": -1}, "pre_roll_ms"),
         ({"gate_window_ms": 0}, "gate_window_ms"),
         ({"gate_smoothing_ms": 0}, "gate_smoothing_ms"),
+        ({"gate_rise_after_ms": -1}, "gate_rise_after_ms"),
+        ({"gate_rise_db": -1.0}, "gate_rise_db"),
         ({"minimum_speech_ms": 300}, "minimum_speech_ms"),
         ({"maximum_utterance_ms": 400}, "maximum_utterance_ms"),
     ],
@@ -291,27 +292,45 @@ def test_level_is_that_of_the_speech_band() -> None:
     assert level_db(np.full(FRAME, np.nan, np.float32)) == -np.inf
 
 
-def test_the_gate_closes_on_steady_noise_within_its_window_and_opens_for_what_is_louder() -> None:
-    gate = LevelGate.of(CONFIG)
+def hear(gate: NoiseGate, level: float, seconds: float) -> NoiseState:
+    """What the gate knows after a steady level."""
     state = gate.initial_state()
-    passed = []
-    for _ in range(4 * CONFIG.gate_window_ms // CONFIG.frame_ms):
-        state, passes = gate.step(state, -40.0)
-        passed.append(passes)
-    assert passed[0]
-    assert not any(passed[CONFIG.gate_window_ms // CONFIG.frame_ms + 5 :])
-    assert gate.step(state, -40.0 + CONFIG.gate_margin_db + 0.5)[1]
+    for _ in range(round(seconds * 1000 / CONFIG.frame_ms)):
+        state = gate.step(state, level)
+    return state
+
+
+def test_the_gate_closes_on_steady_noise_within_its_window_and_opens_for_what_is_louder() -> None:
+    gate = NoiseGate.of(CONFIG)
+    assert gate.passes(hear(gate, -40.0, 0.02), -40.0, 0)
+    for seconds in (CONFIG.gate_window_ms / 1000 + 0.1, 8.0):
+        state = hear(gate, -40.0, seconds)
+        assert not gate.passes(state, -40.0, 0)
+        assert gate.passes(state, -40.0 + CONFIG.gate_margin_db + 0.5, 0)
+
+
+def test_nothing_passes_that_is_too_faint() -> None:
+    gate = NoiseGate.of(CONFIG)
+    assert not gate.passes(gate.initial_state(), CONFIG.gate_minimum_db - 0.1, 0)
+
+
+def test_the_margin_rises_with_the_length_of_an_utterance() -> None:
+    gate = NoiseGate.of(CONFIG)
+    state = hear(gate, -40.0, 5.0)
+    after = CONFIG.gate_rise_after_ms // CONFIG.frame_ms
+    for seconds in (0, 1, 4):
+        bar = state.floor + CONFIG.gate_margin_db + seconds * CONFIG.gate_rise_db
+        duration = after + seconds * 1000 // CONFIG.frame_ms
+        assert gate.passes(state, bar + 0.01, duration)
+        assert not gate.passes(state, bar - 0.01, duration)
+    assert gate.passes(state, state.floor + CONFIG.gate_margin_db, 0)
 
 
 def test_digital_silence_leaves_the_gate_as_it_was() -> None:
-    gate = LevelGate.of(CONFIG)
-    state = gate.initial_state()
-    for _ in range(300):
-        state, _ = gate.step(state, -40.0)
-    for _ in range(1000):
-        state, passes = gate.step(state, -np.inf)
-        assert not passes
-    assert not gate.step(state, -38.0)[1]
+    gate = NoiseGate.of(CONFIG)
+    state = hear(gate, -40.0, 6.0)
+    assert gate.step(state, -np.inf) == state
+    assert not gate.passes(state, -np.inf, 0)
 
 
 # ── the stage ──────────────────────────────────────────────────────────────────────────────
@@ -435,6 +454,20 @@ def test_speech_in_steady_noise_begins_and_ends_where_it_should(ratio_db: int) -
     start, end, _, _ = spoken[0]
     assert start <= 6 * SAMPLE_RATE
     assert 8 * SAMPLE_RATE <= end <= 9 * SAMPLE_RATE
+
+
+@pytest.mark.parametrize("seconds_of_swell", [0.2, 0.5])
+def test_noise_that_swells_and_fades_does_not_last(seconds_of_swell: float) -> None:
+    time = np.arange(60 * SAMPLE_RATE) / SAMPLE_RATE
+    swell = 10 ** (4.5 * np.sin(2 * np.pi * time / seconds_of_swell) / 20)
+    fluctuating = (noise(60, -40) * swell).astype(np.float32)
+    rising = utterances(run(fluctuating, detector=EverythingIsSpeech()))
+    steady = replace(CONFIG, gate_rise_db=0.0)
+    assert any(
+        reason is EndReason.MAXIMUM_LENGTH
+        for _, _, reason, _ in utterances(run(fluctuating, steady, EverythingIsSpeech()))
+    )
+    assert all(end - start <= 12 * SAMPLE_RATE for start, end, _, _ in rising)
 
 
 def test_speech_of_ten_seconds_is_not_taken_for_noise() -> None:

@@ -31,7 +31,7 @@ app = typer.Typer(
             "assistant COMMAND --help: options and examples of a command",
         )
     ),
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -50,6 +50,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -57,34 +58,39 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """What stands before the command."""
+    """Without a command: what there is."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line with `arguments`, `sys.argv` by default; return the exit code.
-
-    Raises:
-        SystemExit: typer's way to end: help, misuse (2), Ctrl-C (130), and most commands.
-    """
+    """Run the command line with `arguments`, `sys.argv` by default; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may be no text in any encoding
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(arguments, prog_name="assistant")
+        code = app(arguments, prog_name="assistant", standalone_mode=False)
     except Exception as error:
-        if debugging():
+        if debugging() and not isinstance(error, typer.TyperException):
             raise
-        Screen().error(_one_line(error))
-        return error.exit_code if isinstance(error, AssistantError) else 1
-    return 0
+        line, code = _explain(error)
+        Screen().error(line)
+    return int(code or 0)
 
 
-def _one_line(error: Exception) -> str:
+def _explain(error: Exception) -> tuple[str, int]:
+    """One line on what went wrong, and the exit code."""
     match error:
         case AssistantError():
-            return str(error)
+            return str(error), error.exit_code
+        case typer.TyperException():  # misuse; it knows the command it was said to
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context is not None else "assistant"
+            message = error.format_message().rstrip(".")
+            return f"{message}; see '{command} --help'", error.exit_code
         case OSError(filename=str(name), strerror=str(reason)):
-            return f"{name}: {reason}"
+            return f"{name}: {reason}", 1
         case _:
-            kind = type(error).__name__
-            return f"unexpected {kind}: {error}; ASSISTANT_DEBUG=1 shows where it comes from"
+            what = f"unexpected {type(error).__name__}: {error}"
+            return f"{what}; ASSISTANT_DEBUG=1 shows where it comes from", 1

@@ -26,7 +26,7 @@ def command(
         typer.Option(
             "--input-device",
             metavar="NAME|INDEX",
-            help="Microphone, see 'assistant devices' [default: the system's].",
+            help="Microphone, see 'assistant devices' (default: the system's).",
         ),
     ] = None,
     json: options.Json = False,

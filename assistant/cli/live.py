@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..actions import ActionRunner
 from ..audio import Microphone
+from ..noise_gate import level_db
 from ..pipeline import Pipeline
 from ..types import (
     ActionPerformed,
@@ -24,7 +25,6 @@ from ..types import (
     Samples,
     SpeechStarted,
 )
-from ..vad import level_db
 from .render import Report, partial_line
 from .screen import Screen
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import AssistantConfig, load
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..actions import ActionRunner
@@ -21,7 +22,7 @@ Bundle = Annotated[
     typer.Option(
         "--bundle",
         metavar="NAME|DIR",
-        help="Acoustic bundle: a folder, or one that travels with the package [default: en-us].",
+        help="Acoustic bundle: a folder, or one that travels with the package (default: en-us).",
     ),
 ]
 Commands = Annotated[
@@ -30,7 +31,7 @@ Commands = Annotated[
         "--commands",
         metavar="NAME|DIR",
         help="Compiled command set: a folder made by 'assistant train', or one inside the bundle "
-        "[default: home].",
+        "(default: home).",
     ),
 ]
 ConfigFile = Annotated[
@@ -44,7 +45,7 @@ Device = Annotated[
     typer.Option(
         "--device",
         metavar="auto|cpu|cuda",
-        help="Where the networks run [default: auto].",
+        help="Where the networks run (default: auto).",
     ),
 ]
 Actions = Annotated[
@@ -103,7 +104,7 @@ def action_runner(policy: str, execute: bool) -> ActionRunner:
 
 
 def refuse_together(options: Sequence[tuple[str, bool]]) -> None:
-    """End with misuse where more than one of these options is given."""
+    """Raise UsageError where more than one of these options is given."""
     given = [name for name, present in options if present]
     if len(given) > 1:
-        raise typer.BadParameter(f"{' and '.join(given)} exclude each other; give one of them")
+        raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")

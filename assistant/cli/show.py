@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from rich import filesize
 from rich.text import Text
 
 from . import options
@@ -59,13 +60,13 @@ def _lines(shown: Description) -> list[Text]:
         _entry("features", f"{features.mel_bins} mel bands, {kind}, {features.stack} to a row"),
         _entry("phonemes", f"{len(shown.phonemes) - 1}: {' '.join(shown.phonemes[1:])}"),
         *(
-            _entry(size.name, f"{size.parameters:,} parameters, {size.bytes / 1e6:.1f} MB")
+            _entry(size.name, f"{size.parameters:,} parameters, {filesize.decimal(size.bytes)}")
             for size in shown.networks
         ),
         _entry("SHA-256", shown.acoustic_sha256),
         Text(),
         _heading("Commands", shown.commands),
-        _entry("sentences", f"{shown.sentences:,} of {shown.words:,} words"),
+        _entry("sentences", f"{shown.sentences:,}, made of {shown.words:,} words"),
         _entry("graph", f"{shown.graph_states:,} states"),
         _entry("SHA-256", f"{shown.source_sha256} (of the command files)"),
     ]

@@ -1,0 +1,1 @@
+"""The networks, and nothing but them: pure functions of tensors, with named state."""

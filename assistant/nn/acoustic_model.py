@@ -49,4 +49,4 @@ class AcousticModel(nn.Module):
         return torch.nn.functional.gelu(self.project((rows - self.mean) * self.scale))
 
     def _output(self, hidden: Tensor) -> Tensor:
-        return self.head(hidden).float().log_softmax(dim=-1)
+        return nn.functional.log_softmax(self.head(hidden).float(), dim=-1)

@@ -101,9 +101,7 @@ class StreamingEncoder(nn.Module):
         self.shape = shape
         self.conv1 = nn.Conv1d(shape.mel_bins, shape.width, 3)
         self.conv2 = nn.Conv1d(shape.width, shape.width, 3, stride=2)
-        self.blocks = nn.ModuleList(
-            Block(shape.width, shape.heads) for _ in range(shape.layers)
-        )
+        self.blocks = nn.ModuleList(Block(shape.width, shape.heads) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
         self.register_buffer("position_table", torch.zeros(shape.positions, shape.width))
 
@@ -201,6 +199,7 @@ class StreamingEncoder(nn.Module):
         if whole:
             return mask[None, None]
         # A row past the end must see something, or its softmax is not a number.
-        return (mask[None] & (index < lengths[:, None])[:, None, :] | torch.eye(
-            frames, dtype=torch.bool, device=lengths.device
-        ))[:, None]
+        return (
+            mask[None] & (index < lengths[:, None])[:, None, :]
+            | torch.eye(frames, dtype=torch.bool, device=lengths.device)
+        )[:, None]

@@ -55,7 +55,10 @@ class IntentModel(nn.Module):
         self.values = tuple(values)
         self.embed = nn.Linear(phonemes, config.hidden_size)
         self.recurrent = nn.LSTM(
-            config.hidden_size, config.hidden_size, config.layers, batch_first=True,
+            config.hidden_size,
+            config.hidden_size,
+            config.layers,
+            batch_first=True,
             dropout=config.dropout if config.layers > 1 else 0.0,
         )
         self.dropout = nn.Dropout(config.dropout)
@@ -126,6 +129,8 @@ class IntentModel(nn.Module):
     def _scores(self, pooled: Tensor, context: Tensor) -> IntentScores:
         slots = [
             torch.cat([absent.expand(len(pooled), 1), values], dim=1)
-            for absent, values in zip(self.absent, pooled.split(self.values, dim=1), strict=True)
+            for absent, values in zip(
+                self.absent, torch.split(pooled, list(self.values), dim=1), strict=True
+            )
         ]
         return IntentScores(intent=self.intent(context), slots=tuple(slots))

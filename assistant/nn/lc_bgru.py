@@ -88,6 +88,10 @@ class LCBGRU(nn.Module):
         weight = next(self.parameters())
         return LCBGRUState(tuple(weight.new_zeros(batch, self.hidden_size) for _ in self.layers))
 
+    @property
+    def _stack(self) -> list[_Layer]:
+        return [layer for layer in self.layers if isinstance(layer, _Layer)]
+
     def step(self, block: Tensor, state: LCBGRUState, centre: int) -> tuple[Tensor, LCBGRUState]:
         """One block.
 
@@ -99,7 +103,7 @@ class LCBGRU(nn.Module):
             (B, centre, 2 H) and the next state.
         """
         x, following = block, []
-        for layer, hidden in zip(self.layers, state.hidden, strict=True):
+        for layer, hidden in zip(self._stack, state.hidden, strict=True):
             x, saved = layer.step(x, hidden, centre)
             following.append(saved)
         return x[:, :centre], LCBGRUState(tuple(following))
@@ -117,7 +121,7 @@ class LCBGRU(nn.Module):
         Returns:
             (B, T, 2 H); rows past an utterance's length mean nothing.
         """
-        batch, rows, columns = x.shape
+        batch, rows, _ = x.shape
         if centre is None or centre >= rows:
             centre, lookahead = rows, 0
         count = -(-rows // centre)
@@ -125,7 +129,7 @@ class LCBGRU(nn.Module):
         blocks = padded.unfold(1, centre + lookahead, centre).transpose(2, 3)
         begins = torch.arange(count, device=x.device) * centre
         seen = (lengths[:, None] - begins).clamp(0, centre + lookahead)
-        for layer in self.layers:
+        for layer in self._stack:
             blocks = self.dropout(layer.blocked(blocks, seen, centre))
         return blocks[:, :, :centre].reshape(batch, count * centre, -1)[:, :rows]
 

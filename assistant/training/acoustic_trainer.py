@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..nn.acoustic_model import AcousticModel
-from .feature_cache import CachedUtterance, FeatureCache
+from .batches import Batch, Example, batches, collate
 from .metrics import ErrorRate, greedy_phonemes, phoneme_error
+
+ROWS_PER_SECOND = 25
+REPORT_EVERY = 20
+"""Updates between reports of loss and throughput."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,11 @@ class TrainingConfig:
     """Updates to the peak; a cosine goes down from there."""
     gradient_norm: float = 1.0
     """Gradients are clipped to this norm (Pascanu et al. 2013)."""
-    full_context: float = 0.5
+    full_context: float = 0.6
     """Probability that a batch is seen whole rather than in blocks."""
-    centres: tuple[int, ...] = (4, 8, 16, 32)
+    centres: tuple[int, ...] = (8, 16, 32)
     """Centre rows drawn from."""
-    lookaheads: tuple[int, ...] = (0, 4, 8, 16)
+    lookaheads: tuple[int, ...] = (0, 4, 8)
     """Look-ahead rows drawn from."""
     time_masks: int = 2
     """Stretches of rows set to the mean, an utterance (Park et al. 2019)."""
@@ -59,60 +63,6 @@ class TrainingConfig:
     evaluate_every: int = 500
     """Updates between measurements on the held-out speakers."""
     seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """rows (B, T, D), lengths (B,), phonemes (B, L) padded with 0, phoneme_lengths (B,)."""
-
-    rows: Tensor
-    lengths: Tensor
-    phonemes: Tensor
-    phoneme_lengths: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An utterance in every copy there is of it, and its phonemes."""
-
-    copies: tuple[tuple[FeatureCache, CachedUtterance], ...]
-    phonemes: tuple[int, ...]
-
-    @property
-    def length(self) -> int:
-        """Rows of the first copy."""
-        return self.copies[0][1].length
-
-
-def collate(examples: Sequence[Example], rng: np.random.Generator | None) -> Batch:
-    """Read one copy of each example (the first where no generator is given) and pad."""
-    chosen = [e.copies[rng.integers(len(e.copies)) if rng else 0] for e in examples]
-    rows = [torch.from_numpy(cache.rows(u).astype(np.float32)) for cache, u in chosen]
-    phonemes = [torch.tensor(e.phonemes) for e in examples]
-    pad = nn.utils.rnn.pad_sequence
-    return Batch(
-        rows=pad(rows, batch_first=True),
-        lengths=torch.tensor([len(r) for r in rows]),
-        phonemes=pad(phonemes, batch_first=True),
-        phoneme_lengths=torch.tensor([len(p) for p in phonemes]),
-    )
-
-
-def batches(
-    examples: Sequence[Example], batch_rows: int, rng: np.random.Generator
-) -> Iterator[list[Example]]:
-    """Examples of about one length together, in random order; endless."""
-    while True:
-        noisy_length = [e.length * rng.uniform(0.9, 1.1) for e in examples]
-        ordered = [examples[i] for i in np.argsort(noisy_length)]
-        groups: list[list[Example]] = [[]]
-        for example in ordered:
-            longest = max([e.length for e in groups[-1]] + [example.length])
-            if groups[-1] and longest * (len(groups[-1]) + 1) > batch_rows:
-                groups.append([])
-            groups[-1].append(example)
-        for i in rng.permutation(len(groups)):
-            yield groups[i]
 
 
 def mask_time(rows: Tensor, mean: Tensor, config: TrainingConfig, rng: np.random.Generator) -> None:
@@ -137,9 +87,14 @@ class AcousticTrainer:
         device: torch.device,
     ) -> None:
         """held_out: examples a corpus. folder: where the checkpoint and the log are kept."""
-        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank, self.world = (
+            int(os.environ.get("RANK", "0")),
+            int(os.environ.get("WORLD_SIZE", "1")),
+        )
         if self.world > 1:
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if device.type == "cuda":  # every process of this machine has a GPU of its own
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         self.config, self.folder, self.device = config, folder, device
         self.model = model.to(device)
         self.average = {n: p.detach().clone() for n, p in model.state_dict().items()}
@@ -160,24 +115,31 @@ class AcousticTrainer:
         torch.manual_seed(self.config.seed + self.update)
         network: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
         source = batches(self.training, self.config.batch_rows, rng)
-        begin, seconds, losses = time.perf_counter(), 0.0, []
+        begin, rows, losses = time.perf_counter(), 0, []
         columns = (
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
         )
         with Progress(*columns, disable=self.rank > 0) as progress:
-            task = progress.add_task("training", total=self.updates, completed=self.update, state="")
+            task = progress.add_task(
+                "training", total=self.updates, completed=self.update, state=""
+            )
             while self.update < self.updates:
                 batch = collate(next(source), rng)
                 losses.append(self._step(network, batch, rng))
-                seconds += float(batch.lengths.sum()) * self.world / 25
+                rows += int(batch.lengths.sum()) * self.world
                 progress.advance(task)
-                if self.update % 50 == 0:
-                    rate = seconds / (time.perf_counter() - begin)
-                    state = f"loss {np.mean(losses[-50:]):.3f}, {rate:.0f} s of audio a second"
+                rate = rows / ROWS_PER_SECOND / (time.perf_counter() - begin)
+                if self.update % REPORT_EVERY == 0:
+                    loss = np.mean(losses[-REPORT_EVERY:])
+                    state = f"loss {loss:.3f}, {rate:.0f} s of audio a second"
                     progress.update(task, state=state)
+                    if self.rank == 0 and not progress.console.is_terminal:
+                        progress.console.print(f"{self.update} of {self.updates}: {state}")
                 if self.update % self.config.evaluate_every == 0 or self.update == self.updates:
-                    self._evaluate_and_save(float(np.mean(losses)), seconds / (time.perf_counter() - begin))
+                    self._evaluate_and_save(float(np.mean(losses)), rate)
                     losses = []
         if self.world > 1:
             dist.destroy_process_group()
@@ -212,7 +174,11 @@ class AcousticTrainer:
     def _evaluate_and_save(self, loss: float, rate: float) -> None:
         if self.rank == 0:
             errors = self.evaluate()
-            row = {"update": self.update, "loss": round(loss, 4), "audio_per_second": round(rate, 1)}
+            row = {
+                "update": self.update,
+                "loss": round(loss, 4),
+                "audio_per_second": round(rate, 1),
+            }
             row |= {corpus: round(e.rate, 4) for corpus, e in errors.items()}
             log = self.folder / "log.csv"
             new = not log.exists()
@@ -263,7 +229,7 @@ class AcousticTrainer:
 
 
 def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
-    """Connectionist temporal classification (Graves et al. 2006), a phoneme, mean over the batch."""
+    """Connectionist temporal classification (Graves et al. 2006), mean a phoneme of the batch."""
     losses = nn.functional.ctc_loss(
         log_probs.transpose(0, 1).float(),
         batch.phonemes,

@@ -71,7 +71,7 @@ class Augmenter:
         return np.clip(copy, -1.0, 1.0).astype(np.float32)
 
     def _speed(self, samples: Samples, rng: np.random.Generator) -> Samples:
-        factor = self.config.speeds[rng.integers(len(self.config.speeds))]
+        factor = self.config.speeds[int(rng.integers(len(self.config.speeds)))]
         if factor == 1.0:
             return samples
         # Pitch moves with speed: another way to meet speakers who were never recorded.
@@ -80,18 +80,19 @@ class Augmenter:
 
     def _room(self, rng: np.random.Generator) -> Samples:
         if self.responses and rng.random() < 0.3:
-            return self.responses[rng.integers(len(self.responses))]
+            return self.responses[int(rng.integers(len(self.responses)))]
         return simulated_room(rng)
 
     def _background(self, length: int, rng: np.random.Generator) -> Samples:
         if self.speech and (not self.noises or rng.random() < self.config.babble):
             talkers = [self._excerpt(self.speech, length, rng) for _ in range(rng.integers(1, 5))]
-            return np.sum(talkers, axis=0, dtype=np.float32)
+            babble: Samples = np.sum(talkers, axis=0, dtype=np.float32)
+            return babble
         return self._excerpt(self.noises, length, rng)
 
     @staticmethod
     def _excerpt(pool: Sequence[Samples], length: int, rng: np.random.Generator) -> Samples:
-        chosen = pool[rng.integers(len(pool))]
+        chosen = pool[int(rng.integers(len(pool)))]
         offset = int(rng.integers(len(chosen)))
         repeats = -(-(offset + length) // len(chosen))
         return np.tile(chosen, repeats)[offset : offset + length]

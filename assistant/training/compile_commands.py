@@ -45,7 +45,7 @@ def compile_commands(
     paths: Sequence[Path],
     bundle: Path,
     output: Path,
-    config: IntentTrainingConfig = IntentTrainingConfig(),
+    config: IntentTrainingConfig | None = None,
     progress: Callable[[float, str], None] = lambda share, state: None,
 ) -> CompileReport:
     """Compile command files for an acoustic bundle.
@@ -57,6 +57,7 @@ def compile_commands(
         ConfigError: the files are wrong, or their language is not the bundle's.
     """
     begin = time.perf_counter()
+    config = config or IntentTrainingConfig()
     acoustic = read_acoustic(bundle)
     commands = load_commands(paths)
     if acoustic.language.split("-")[0] != commands.language.lower().split("-")[0]:

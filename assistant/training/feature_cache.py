@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from ..features import FeatureExtractor, normalise
+from ..nn.encoder import StreamingEncoder
 from ..types import Samples
 from .manifest import Recording, read_samples
 
@@ -71,6 +72,7 @@ def extract(
     recordings: Sequence[Recording],
     folder: Path,
     extractor: FeatureExtractor,
+    encoder: StreamingEncoder,
     change: Callable[[Samples, int], Samples],
     chunks: Sequence[int | None] = (None,),
     rank: int = 0,
@@ -91,7 +93,7 @@ def extract(
     last = json.loads(done[-1]) if done else {"start": 0, "length": 0}
     next_row = last["start"] + last["length"]
     finished = {json.loads(line)["place"] for line in done}
-    columns = extractor.config.stack * (extractor.encoder.shape.width if extractor.encoder else 0)
+    columns = extractor.config.stack * encoder.shape.width
     with index_path.open("a", encoding="utf-8") as index, rows_path.open("ab") as rows:
         rows.truncate(next_row * columns * 2)
         order = list(_batches(recordings, batch_seconds))
@@ -103,9 +105,14 @@ def extract(
                 continue
             samples = [change(read_samples(recordings[i].path), i) for i in batch]
             chunk = chunks[number % len(chunks)]
-            for i, encoded in zip(batch, _encode(samples, extractor, chunk), strict=True):
+            for i, encoded in zip(batch, _encode(samples, extractor, encoder, chunk), strict=True):
                 rows.write(encoded.tobytes())
-                entry = {"place": i, "start": next_row, "length": len(encoded), "text": recordings[i].text}
+                entry = {
+                    "place": i,
+                    "start": next_row,
+                    "length": len(encoded),
+                    "text": recordings[i].text,
+                }
                 entry |= {"speaker": recordings[i].speaker, "corpus": recordings[i].corpus}
                 next_row += len(encoded)
                 index.write(json.dumps(entry, ensure_ascii=False) + "\n")
@@ -130,10 +137,12 @@ def _batches(recordings: Sequence[Recording], batch_seconds: float) -> Iterator[
 
 @torch.inference_mode()
 def _encode(
-    samples: Sequence[Samples], extractor: FeatureExtractor, chunk: int | None
+    samples: Sequence[Samples],
+    extractor: FeatureExtractor,
+    encoder: StreamingEncoder,
+    chunk: int | None,
 ) -> list[npt.NDArray[np.float16]]:
-    encoder, config = extractor.encoder, extractor.config
-    assert encoder is not None
+    config = extractor.config
     frames = [extractor.whole(s) for s in samples]
     frames = [normalise(f, f.max()) for f in frames]
     lengths = torch.tensor([len(f) for f in frames])

@@ -117,7 +117,7 @@ class SentenceSource:
     def draw(self, count: int, config: IntentTrainingConfig, seed: int) -> list[SplicedUtterance]:
         """Utterances in the proportions of `config`."""
         rng = random.Random(seed)
-        drawn = []
+        drawn: list[SplicedUtterance] = []
         while len(drawn) < count:
             noisy = rng.random() < config.noisy
             kind: Callable[[bool, int], SplicedUtterance] = self.command
@@ -136,7 +136,7 @@ class SentenceSource:
         said_by_phoneme: list[tuple[int, int] | None] = []
         for word, value in zip(words, said, strict=True):
             variants = self.lexicon[word]
-            chosen = variants[rng.integers(len(variants))]
+            chosen = variants[int(rng.integers(len(variants)))]
             phonemes += chosen
             said_by_phoneme += [value] * len(chosen)
         spliced = self.splicer.splice(tuple(phonemes), noisy, rng)
@@ -194,9 +194,7 @@ def train_intent_model(
         order = sorted(
             rng.permutation(len(prepared)), key=lambda i: len(prepared[i].posteriors) // 8
         )
-        groups = [
-            order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)
-        ]
+        groups = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
         for i in rng.permutation(len(groups)):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * min(1.0, 1.02 - step / steps)
@@ -259,13 +257,17 @@ def calibrate(
     evidence, right = [], []
     for i in range(config.calibration):
         commands = source.command(i % 2 == 1, seed + 2 * i)
-        negative = (source.near_miss if i % 3 == 0 else source.other_speech)(i % 2 == 1, seed + 2 * i + 1)
+        negative = (source.near_miss if i % 3 == 0 else source.other_speech)(
+            i % 2 == 1, seed + 2 * i + 1
+        )
         for utterance in (commands, negative):
             judged = decoder.judge(utterance.log_probs) if len(utterance.log_probs) else None
             if judged is None:
                 continue
             reading = (judged.path.intent, dict(judged.path.slots))
-            truth = (utterance.reading[0], dict(utterance.reading[1])) if utterance.reading else None
+            truth = (
+                (utterance.reading[0], dict(utterance.reading[1])) if utterance.reading else None
+            )
             evidence.append(judged.evidence)
             right.append((reading == truth, truth is not None))
     matrix = np.array(evidence)

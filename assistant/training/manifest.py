@@ -84,7 +84,9 @@ def split_by_speaker(
     listed = list(recordings)
     shares = percent_of or {}
     held_out = {
-        r.speaker for r in listed if r.speaker and _bucket(r.speaker) < shares.get(r.corpus, percent)
+        r.speaker
+        for r in listed
+        if r.speaker and _bucket(r.speaker) < shares.get(r.corpus, percent)
     }
     return Split(
         training=tuple(
@@ -106,7 +108,9 @@ def read_samples(path: Path) -> Samples:
     """A whole training recording at the pipeline's rate; other rates are refused."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     if rate != SAMPLE_RATE:
-        raise UsageError(f"{path}: {rate} Hz; convert training recordings to {SAMPLE_RATE} Hz first")
+        raise UsageError(
+            f"{path}: {rate} Hz; convert training recordings to {SAMPLE_RATE} Hz first"
+        )
     mono: Samples = np.ascontiguousarray(samples.mean(axis=1), dtype=np.float32)
     return mono
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -27,7 +28,7 @@ class ErrorRate:
 
 def greedy_phonemes(log_probs: Tensor) -> list[int]:
     """(T, P) to the phonemes of the best path, repeats merged, blanks (0) dropped."""
-    best = log_probs.argmax(dim=-1).unique_consecutive()
+    best = torch.unique_consecutive(log_probs.argmax(dim=-1))
     return [int(p) for p in best if p != 0]
 
 

@@ -9,6 +9,7 @@ trained on it. Only the `TOP` most probable phonemes of a row are kept, as costs
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def align(log_probs: Tensor, phonemes: tuple[int, ...], noisy: bool) -> Aligned 
     Returns None where the phonemes do not fit into the rows.
     """
     target = torch.tensor([phonemes], dtype=torch.int32)
-    repeats = sum(a == b for a, b in zip(phonemes, phonemes[1:], strict=False))
+    repeats = sum(a == b for a, b in pairwise(phonemes))
     if len(log_probs) < len(phonemes) + repeats:
         return None
     path = AF.forced_align(log_probs[None], target)[0][0].numpy()

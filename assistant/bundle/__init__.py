@@ -1,0 +1,29 @@
+"""Bundles on disk: the encoder, an acoustic bundle, a compiled command set.
+
+    models/encoder/            config.yaml  encoder.safetensors  LICENSE  CARD.md
+    models/en-us/              config.yaml  acoustic.safetensors  golden.safetensors
+                               posterior_bank.safetensors  CARD.md
+    models/en-us/commands/X/   config.yaml  intent.safetensors  network.json
+
+Weights are safetensors, everything else is text; nothing is pickled. Each file that depends on
+another names it by hash, and what does not fit is one clear error.
+"""
+
+from .acoustic import AcousticBundle, read_acoustic, read_encoder, write_acoustic, write_encoder
+from .commands import CommandBundle, Lexicon, read_commands, write_commands
+from .storage import file_hash, read_weights, write_weights
+
+__all__ = [
+    "AcousticBundle",
+    "CommandBundle",
+    "Lexicon",
+    "file_hash",
+    "read_acoustic",
+    "read_commands",
+    "read_encoder",
+    "read_weights",
+    "write_acoustic",
+    "write_commands",
+    "write_encoder",
+    "write_weights",
+]

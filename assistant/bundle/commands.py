@@ -1,0 +1,128 @@
+"""Compiled command sets: what can be said, how it is said, and the model that hears it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..config import IntentConfig, from_mapping, to_mapping
+from ..errors import BundleError
+from ..grammar.network import Arc, Final, SlotAssignment, WordNetwork
+from ..nn.intent_model import IntentModel
+from ..types import SlotValue
+from .acoustic import AcousticBundle
+from .storage import (
+    load_into,
+    read_bundle_config,
+    read_weights,
+    section,
+    write_config,
+    write_weights,
+)
+
+Lexicon = Mapping[str, Sequence[tuple[int, ...]]]
+"""Words to their pronunciations, as columns of the posteriors."""
+
+
+@dataclass(frozen=True)
+class CommandBundle:
+    """Compiled commands: the word network, how its words are said, and the intent model."""
+
+    language: str
+    intents: tuple[str, ...]
+    slots: Mapping[str, tuple[SlotValue, ...]]
+    network: WordNetwork
+    lexicon: Lexicon
+    model: IntentModel
+    calibration_weights: tuple[float, ...]
+    calibration_bias: float
+    source_hash: str
+    """SHA-256 of the command files."""
+
+
+def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle) -> None:
+    """Write a compiled command set."""
+    write_weights(folder / "intent.safetensors", bundle.model.state_dict(), torch.float16)
+    network = bundle.network
+    arcs = [
+        [
+            a.source,
+            a.target,
+            a.word,
+            *([a.assignment.slot, a.assignment.value] if a.assignment else []),
+        ]
+        for a in network.arcs
+    ]
+    finals = [[node, f.intent, dict(f.slots)] for node, f in network.finals.items()]
+    graph = {"nodes": network.nodes, "start": network.start, "finals": finals, "arcs": arcs}
+    text = json.dumps({"network": graph, "lexicon": bundle.lexicon}, ensure_ascii=False)
+    (folder / "network.json").write_text(text, encoding="utf-8")
+    write_config(
+        folder / "config.yaml",
+        {
+            "language": bundle.language,
+            "source_sha256": bundle.source_hash,
+            "acoustic_sha256": acoustic.hash,
+            "intent": to_mapping(bundle.model.config),
+            "calibration": {
+                "weights": list(bundle.calibration_weights),
+                "bias": bundle.calibration_bias,
+            },
+            "intents": list(bundle.intents),
+            "slots": {slot: list(values) for slot, values in bundle.slots.items()},
+        },
+    )
+
+
+def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
+    """Read a compiled command set made for `acoustic`.
+
+    Raises:
+        BundleError: something is missing, damaged, or made for another acoustic model.
+    """
+    config = read_bundle_config(folder)
+    if section(config, "acoustic_sha256", folder) != acoustic.hash:
+        raise BundleError(
+            f"{folder}: was compiled for another acoustic model than {acoustic.folder}; "
+            "compile the commands again (assistant train)"
+        )
+    shape = from_mapping(IntentConfig, section(config, "intent", folder), str(folder))
+    intents = tuple(section(config, "intents", folder))
+    slots = {slot: tuple(values) for slot, values in section(config, "slots", folder).items()}
+    model = IntentModel(
+        shape, len(acoustic.phonemes), len(intents), [len(v) for v in slots.values()]
+    )
+    path = folder / "intent.safetensors"
+    load_into(model, read_weights(path), path)
+    network, lexicon = _read_network(folder / "network.json")
+    calibration = section(config, "calibration", folder)
+    return CommandBundle(
+        language=section(config, "language", folder),
+        intents=intents,
+        slots=slots,
+        network=network,
+        lexicon=lexicon,
+        model=model,
+        calibration_weights=tuple(calibration["weights"]),
+        calibration_bias=float(calibration["bias"]),
+        source_hash=section(config, "source_sha256", folder),
+    )
+
+
+def _read_network(path: Path) -> tuple[WordNetwork, Lexicon]:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        graph = stored["network"]
+        arcs = tuple(
+            Arc(source, target, word, SlotAssignment(*said) if said else None)
+            for source, target, word, *said in graph["arcs"]
+        )
+        finals = {node: Final(intent, slots) for node, intent, slots in graph["finals"]}
+        lexicon = {w: [tuple(p) for p in said] for w, said in stored["lexicon"].items()}
+        return WordNetwork(graph["nodes"], graph["start"], finals, arcs), lexicon
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: missing or damaged; compile the commands again") from error

@@ -1,0 +1,103 @@
+"""What bundles are made of: safetensors, YAML, hashes; what is wrong is one clear error."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..config import read_yaml
+from ..errors import BundleError, ConfigError
+
+Weights = dict[str, Tensor]
+
+
+def write_weights(path: Path, weights: Weights, dtype: torch.dtype | None = None) -> None:
+    """Write tensors as safetensors, floating-point ones as `dtype` where one is given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {
+            name: (value.to(dtype) if dtype and value.is_floating_point() else value)
+            .detach()
+            .cpu()
+            .contiguous()
+            for name, value in weights.items()
+        },
+        path,
+    )
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a safetensors file.
+
+    Raises:
+        BundleError: it is missing or damaged.
+    """
+    if not path.is_file():
+        raise BundleError(f"{path}: missing; is this the folder of a bundle?")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{path}: damaged ({error}); fetch or train the bundle again") from error
+
+
+def load_into(network: nn.Module, weights: Weights, path: Path) -> None:
+    """Load weights into a network, as float32.
+
+    Raises:
+        BundleError: a name or a shape does not fit, naming the first that does not.
+    """
+    expected = network.state_dict()
+    for name, value in expected.items():
+        if name not in weights:
+            raise BundleError(f"{path}: has no '{name}'; it belongs to another configuration")
+        if weights[name].shape != value.shape:
+            found, wanted = tuple(weights[name].shape), tuple(value.shape)
+            raise BundleError(
+                f"{path}: '{name}' has shape {found}, the configuration says {wanted}"
+            )
+    network.load_state_dict({name: weights[name].to(v.dtype) for name, v in expected.items()})
+    network.eval()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_config(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values as YAML, in the order given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def read_bundle_config(folder: Path) -> dict[str, Any]:
+    """The `config.yaml` of a bundle.
+
+    Raises:
+        BundleError: the folder or the file is not there, or is no mapping.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise BundleError(f"{folder}: not a bundle (it has no config.yaml)")
+    try:
+        values = read_yaml(path)
+    except ConfigError as error:
+        raise BundleError(str(error)) from error
+    if not isinstance(values, dict):
+        raise BundleError(f"{path}: expected keys and values")
+    return values
+
+
+def section(config: Mapping[str, Any], key: str, path: Path) -> Any:
+    """A key of a bundle's configuration that must be there."""
+    if key not in config:
+        raise BundleError(f"{path / 'config.yaml'}: '{key}' is missing")
+    return config[key]

