@@ -91,7 +91,7 @@ COMMANDS ?= $(wildcard configs/commands/*.$(firstword $(subst -, ,$(SPEECH_LANGU
 PROCESSES ?= $(CORES)
 TORCHRUN = OMP_NUM_THREADS=1 $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
 
-.PHONY: train manifest benchmark clean
+.PHONY: train manifest docs benchmark clean
 
 train: manifest $(RUNTIME) ## train a bundle: MANIFEST=… [NOISE=… ROOMS=… COPIES=1 SPEECH_LANGUAGE=en-us]
 	$(TORCHRUN) scripts/extract_features.py --manifest $(MANIFEST) --output $(CACHE) \

@@ -119,13 +119,13 @@ class IntentConfig:
 
     hidden_size: int = 128
     """Units of a layer."""
-    layers: int = 2
+    layers: int = 1
     """Layers of the LSTM."""
     dropout: float = 0.2
     """Probability, while training."""
     delay: int = 4
     """Steps a tag waits for what follows the phoneme it speaks of."""
-    blank_threshold: float = 0.9
+    blank_threshold: float = 0.5
     """Rows whose blank is at least this probable are not read."""
 
 
@@ -141,8 +141,6 @@ class DecisionConfig:
     """Utterances with fewer phonemes are noise."""
     filler_penalty: float | None = 3.0
     """Nats a row that hesitation or noise before and after a command costs; none: not allowed."""
-    partial_hypotheses: bool = True
-    """Whether the streaming pass runs while someone speaks."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.batches import Example
 from assistant.training.feature_cache import CachedUtterance, FeatureCache
 
+REPEATED = {"common_voice": 3}
+"""Times an utterance of the corpora whose names begin so is drawn: everyday microphones and many
+accents are what users have, and what there is least of."""
+
 RAREST = 20
 """Occurrences in the training texts below which a phoneme is left out."""
 
@@ -64,6 +68,13 @@ def read_material(folder: Path, columns: int, language: str) -> Material:
     training = [
         example((clean, u), *((copy, by[place]) for copy, by in copy_places if place in by))
         for place, u in clean.by_place().items()
+    ]
+    training += [
+        e
+        for e in training
+        for corpus, times in REPEATED.items()
+        if e.copies[0][1].corpus.startswith(corpus)
+        for _ in range(times - 1)
     ]
     held_out: dict[str, list[Example]] = defaultdict(list)
     for utterance in test.utterances:

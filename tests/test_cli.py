@@ -30,8 +30,8 @@ from assistant.devices import InputDevice
 from assistant.errors import AudioDeviceError
 from assistant.grammar.network import accepts
 from assistant.pipeline import Pipeline
-from assistant.training import compile_commands
-from assistant.training.compile_commands import CompileReport
+from assistant.training import compiler
+from assistant.training.compiler import CompileReport
 from assistant.types import (
     SAMPLE_RATE,
     ActionResult,
@@ -590,7 +590,7 @@ def test_train_compiles_and_sums_up(
         calls.append((paths, folder, output, asdict(config)["seed"]))
         return report
 
-    monkeypatch.setattr(compile_commands, "compile_commands", compile_instead)
+    monkeypatch.setattr(compiler, "compile_commands", compile_instead)
     code, out, err = assistant("train", "a.yaml", "b.yaml", "-o", tmp_path, "--seed", 7)
     assert (code, err) == (0, [])
     assert calls == [([Path("a.yaml"), Path("b.yaml")], bundle, tmp_path, 7)]

@@ -43,7 +43,7 @@ def command(
     screen = Screen()
 
     from ..resources import find_bundle
-    from ..training.compile_commands import compile_commands
+    from ..training.compiler import compile_commands
     from ..training.intent_trainer import IntentTrainingConfig
 
     folder = find_bundle(options.configuration(None, bundle).bundle)

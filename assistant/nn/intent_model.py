@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from ..config import IntentConfig
 
+INITIAL_LOG_ODDS = -5.0
+"""Of a tag, before training."""
+
 
 @dataclass(frozen=True, slots=True)
 class IntentState:
@@ -54,6 +57,7 @@ class IntentModel(nn.Module):
         self.config = config
         self.values = tuple(values)
         self.embed = nn.Linear(phonemes, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)  # posteriors are small numbers
         self.recurrent = nn.LSTM(
             config.hidden_size,
             config.hidden_size,
@@ -66,6 +70,8 @@ class IntentModel(nn.Module):
         self.attend = nn.Linear(config.hidden_size, 1)
         self.intent = nn.Linear(config.hidden_size, 1 + intents)
         self.absent = nn.Parameter(torch.zeros(len(self.values)))
+        # Nothing is said at first: else every value begins with the sum of all steps.
+        nn.init.constant_(self.tag.bias, INITIAL_LOG_ODDS)
 
     def initial_state(self, batch: int = 1) -> IntentState:
         """The state before the first step of `batch` streams."""
@@ -121,7 +127,7 @@ class IntentModel(nn.Module):
     def _run(
         self, posteriors: Tensor, state: IntentState
     ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-        embedded = nn.functional.gelu(self.embed(posteriors))
+        embedded = nn.functional.gelu(self.norm(self.embed(posteriors)))
         hidden, following = self.recurrent(embedded, (state.hidden, state.cell))
         hidden = self.dropout(hidden)
         return hidden, self.tag(hidden), following

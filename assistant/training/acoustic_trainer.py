@@ -103,7 +103,7 @@ class AcousticTrainer:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        rows = sum(e.length for e in self.training)
+        rows = sum(e.length for e in training) / self.world  # the same for every process
         self.updates = max(1, int(config.passes * rows * 1.1 / config.batch_rows))
         self.update = 0
         folder.mkdir(parents=True, exist_ok=True)

@@ -34,16 +34,16 @@ IGNORED = -100
 class IntentTrainingConfig:
     """How much is drawn and how long is learnt."""
 
-    sentences: int = 4000
+    sentences: int = 3000
     """Sentences spliced."""
     negatives: float = 0.3
     """Share of them that are no command."""
     noisy: float = 0.5
     """Share spliced from augmented speech."""
-    epochs: int = 12
+    epochs: int = 8
     """Passes over them."""
-    batch_size: int = 64
-    learning_rate: float = 3e-3
+    batch_size: int = 32
+    learning_rate: float = 6e-3
     """AdamW's peak; it falls linearly."""
     gradient_norm: float = 1.0
     """Gradients are clipped to this norm."""
