@@ -2,8 +2,8 @@
 
 The LSTM says which slot values and which intent it heard; its log-odds are added to the arcs of the
 command graph that speak of them, and the graph's best path decides. That path is compared with the
-free phoneme loop: a likelihood ratio a phoneme, which together with the LSTM's "none" gives a
-confidence, calibrated when the commands were compiled. What stays below the threshold is refused.
+free phoneme loop: a likelihood ratio a phoneme, which gives a confidence, calibrated when the
+commands were compiled. What stays below the threshold is refused.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from .types import Hypothesis, PosteriorChunk, Rejection, SlotValue
 BLANK = 0
 LOG_ODDS_LIMIT = 12.0
 """Nats at most that the LSTM may add to or take from a path: it advises, it does not forbid."""
+
+WORST_LOG_RATIO = -6.0
+"""Nats a phoneme; whatever fits worse is as bad as this, and does not bend the calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ class IntentDecoder:
         """The best path of LSTM and graph together, and the evidence for it.
 
         The evidence is the log-likelihood ratio a phoneme against the free phoneme loop, and the
-        LSTM's log-odds of the path's intent against "none".
+        logarithm of the path's length: a short command is easily found in what is none. The LSTM's
+        "none" is not among it: it is surer of spliced sentences than of real ones.
         """
         rows = log_probs.numpy()
         scores = self.intent_scores(log_probs)
@@ -133,15 +137,9 @@ class IntentDecoder:
         if not paths:
             return None
         path = paths[0]
-        # Forced-out words would need more phonemes than were heard: the ratio is a phoneme.
         length = max(len(path.phonemes), 1)
         log_ratio = (path.log_prob - free_loop_score(rows)) / length
-        none = 0.0
-        if scores:
-            logits = scores.intent[0].log_softmax(0)
-            none = float(logits[1 + self.intents.index(path.intent)] - logits[0])
-        limited = max(-LOG_ODDS_LIMIT, min(LOG_ODDS_LIMIT, none))
-        return Judgement(path, log_ratio, (log_ratio, limited))
+        return Judgement(path, log_ratio, (max(log_ratio, WORST_LOG_RATIO), math.log(length)))
 
     @torch.inference_mode()
     def intent_scores(self, log_probs: Tensor) -> IntentScores | None:

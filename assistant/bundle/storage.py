@@ -32,6 +32,7 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype | None = None
         },
         path,
     )
+    path.chmod(0o644)  # safetensors lets only the owner read
 
 
 def read_weights(path: Path) -> Weights:
