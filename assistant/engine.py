@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from .errors import UsageError
 from .features import FeatureExtractor
 from .grammar.graph import PhonemeGraph
 from .intent import Calibration, IntentDecoder
+from .nn.encoder import StreamingEncoder
 from .pipeline import Pipeline, WholeStream
 from .resources import find_bundle, find_commands
 from .vad import Endpointer
@@ -35,6 +37,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def streaming_encoder(
+    encoder: StreamingEncoder | None, device: torch.device
+) -> StreamingEncoder | None:
+    """The encoder for partial results: in bfloat16 where the processor computes in it.
+
+    It halves the cost of the streaming pass; the decision stays with float32.
+    """
+    if encoder is None or device.type != "cpu" or not torch.cpu._is_avx512_bf16_supported():
+        return encoder
+    return copy.deepcopy(encoder).to(torch.bfloat16)
+
+
 @dataclass(frozen=True)
 class Engine:
     """Everything that is read once and shared by all streams."""
@@ -44,6 +58,7 @@ class Engine:
     acoustic: AcousticBundle
     commands: CommandBundle
     graph: PhonemeGraph
+    streaming: StreamingEncoder | None
 
     @classmethod
     def load(cls, config: AssistantConfig, commands: Path | None = None) -> Engine:
@@ -64,11 +79,13 @@ class Engine:
             if network is not None:
                 network.to(device)
         graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
-        return cls(config, device, acoustic, compiled, graph)
+        streaming = streaming_encoder(acoustic.encoder, device)
+        return cls(config, device, acoustic, compiled, graph, streaming)
 
     def pipeline(self, actions: ActionRunner | None = None, whole: bool = False) -> Pipeline:
         """A pipeline for one stream; `whole` takes the stream as one utterance, without VAD."""
-        features = FeatureExtractor(self.acoustic.features, self.acoustic.encoder, self.device)
+        bundle = self.acoustic
+        features = FeatureExtractor(bundle.features, bundle.encoder, self.device, self.streaming)
         return Pipeline(
             endpointer=WholeStream() if whole else Endpointer(self.config.endpoint),
             features=features,

@@ -84,11 +84,14 @@ class FeatureExtractor:
         config: FeatureConfig,
         encoder: StreamingEncoder | None,
         device: torch.device | str = "cpu",
+        streaming_encoder: StreamingEncoder | None = None,
     ) -> None:
+        """streaming_encoder: the same encoder at lower precision, for the streaming pass alone."""
         self.config = config
         self.device = torch.device(device)
         self.log_mel = LogMel(config)
         self.encoder = encoder
+        self._streaming = streaming_encoder or encoder
         self.reset()
 
     @property
@@ -120,7 +123,7 @@ class FeatureExtractor:
         self._held = np.zeros(0, np.float32)
         self._held_start = 0
         self._received = 0
-        encoder_state = self.encoder.initial_state() if self.encoder is not None else None
+        encoder_state = self._streaming.initial_state() if self._streaming else None
         self._state = FeatureState(0, 0, torch.tensor(-torch.inf), encoder_state)
 
     def feed(self, item: Samples) -> list[FeatureChunk]:
@@ -199,12 +202,13 @@ class FeatureExtractor:
         loudest = torch.maximum(state.loudest, log_mel.max())
         frames = normalise(log_mel, loudest)[None].to(self.device)
         encoder_state = state.encoder
-        if self.encoder is not None and encoder_state is not None:
+        if self._streaming is not None and encoder_state is not None:
             if last:  # in the place of the frame that the convolutions would look ahead to
                 frames = torch.nn.functional.pad(frames, (0, 0, 0, 1))
             left_context = self.config.left_context_rows * self.config.stack
-            frames, encoder_state = self.encoder.step(frames, encoder_state, left_context)
-        rows = self._stacked(frames)
+            frames = frames.to(encoder_state.mel_tail.dtype)
+            frames, encoder_state = self._streaming.step(frames, encoder_state, left_context)
+        rows = self._stacked(frames.float())
         self._state = replace(
             state,
             frames=state.frames + len(log_mel),
