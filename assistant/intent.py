@@ -127,10 +127,10 @@ class IntentDecoder:
         "none" is not among it: it is surer of spliced sentences than of real ones.
         """
         rows = log_probs.numpy()
-        scores = self.intent_scores(log_probs)
         weight = self.config.lstm_weight
-        bonus = self._slot_bonus(scores, weight) if scores and weight else None
-        intent_bonus = self._intent_bonus(scores, weight) if scores and weight else None
+        scores = self.intent_scores(log_probs) if weight else None
+        bonus = self._slot_bonus(scores, weight) if scores else None
+        intent_bonus = self._intent_bonus(scores, weight) if scores else None
         paths = self.graph.decode(
             rows, bonus, intent_bonus, filler_penalty=self.config.filler_penalty
         )

@@ -17,11 +17,10 @@ from rich.progress import track
 
 from assistant.bundle import read_acoustic
 from assistant.grammar.phonemes import Phonemizer
-from assistant.training.feature_cache import CachedUtterance, FeatureCache
+from assistant.training.feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
 from assistant.training.metrics import greedy_phonemes, phoneme_error
 from assistant.training.posterior_bank import Aligned, align, build_bank
 
-ROWS_PER_SECOND = 25
 SKIPPED = {"wake_words"}
 """Corpora of a few words repeated: they would fill the bank with themselves."""
 FEW = {"speech_commands": 0.08, "precise_community": 0.3, "grid_s1": 0.3}

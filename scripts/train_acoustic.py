@@ -25,7 +25,7 @@ from assistant.grammar.phonemes import Phonemizer
 from assistant.nn.acoustic_model import AcousticModel
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.batches import Example
-from assistant.training.feature_cache import CachedUtterance, FeatureCache
+from assistant.training.feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
 
 REPEATED = {"common_voice": 3}
 """Times an utterance of the corpora whose names begin so is drawn: everyday microphones and many
@@ -147,7 +147,7 @@ def main() -> None:
         torch.device(arguments.device),
     )
     if is_first:
-        hours = sum(e.length for e in material.training) / 25 / 3600
+        hours = sum(e.length for e in material.training) / ROWS_PER_SECOND / 3600
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         print(f"{hours:.1f} h, {len(material.inventory)} phonemes, {millions:.2f} M parameters")
     trainer.run()

@@ -85,10 +85,6 @@ class IntentModel(nn.Module):
             context=new(batch, self.config.hidden_size),
         )
 
-    def tags(self, posteriors: Tensor) -> Tensor:
-        """Log-odds (B, T, values of all slots) of each value against "not being said"."""
-        return self._run(posteriors, self.initial_state(len(posteriors)))[1]
-
     def forward(self, posteriors: Tensor, lengths: Tensor) -> tuple[IntentScores, Tensor]:
         """Whole utterances.
 

@@ -25,9 +25,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..nn.acoustic_model import AcousticModel
 from .batches import Batch, Example, batches, collate
+from .feature_cache import ROWS_PER_SECOND
 from .metrics import ErrorRate, greedy_phonemes, phoneme_error
 
-ROWS_PER_SECOND = 25
 REPORT_EVERY = 20
 """Updates between reports of loss and throughput."""
 

@@ -21,6 +21,9 @@ from ..nn.encoder import StreamingEncoder
 from ..types import Samples
 from .manifest import Recording, read_samples
 
+ROWS_PER_SECOND = 25
+"""Feature rows a second of speech: one per 40 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class CachedUtterance:

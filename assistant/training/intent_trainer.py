@@ -26,7 +26,6 @@ from ..nn.intent_model import IntentModel
 from ..types import SlotValue
 from .posterior_bank import PosteriorBank, Splicer
 
-ABSENT = 0
 IGNORED = -100
 
 
