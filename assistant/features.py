@@ -100,6 +100,12 @@ class FeatureExtractor:
         return self.config.stack * (2 if self.encoder is not None else 1)
 
     @property
+    def columns(self) -> int:
+        """Width of a row."""
+        width = self.encoder.shape.width if self.encoder is not None else self.config.mel_bins
+        return self.config.stack * width
+
+    @property
     def row_ms(self) -> float:
         """Milliseconds a row stands for."""
         return self.frames_per_row * self.config.hop * 1000 / self.config.sample_rate

@@ -1,4 +1,4 @@
-"""Extract encoder rows of a manifest into a cache, clean or augmented.
+"""Extract log-mel (or rows of the frozen encoder) of a manifest into a cache, clean or augmented.
 
     torchrun --nproc-per-node 2 scripts/extract_features.py \
         --manifest ../shared/speech/manifest.jsonl --output cache/en-us
@@ -14,9 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
-import torchaudio.functional as AF
 from rich.progress import Progress
 
 from assistant.bundle import read_encoder
@@ -43,7 +41,11 @@ def main() -> None:
     )
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        help="cache rows of this frozen encoder, not log-mel: for models that never adapt it",
+    )
     parser.add_argument(
         "--noise", type=Path, nargs="*", default=[], help="folders of background noise"
     )
@@ -64,15 +66,14 @@ def main() -> None:
     recordings = [r for path in arguments.manifest for r in read_manifest(path)]
     recordings = [r for r in recordings if r.seconds <= arguments.longest]
     split = split_by_speaker(recordings, percent_of=HELD_OUT_PERCENT)
-    noises = [read_samples_any(p) for p in audio_files(arguments.noise)]
-    rooms = [read_samples_any(p) for p in audio_files(arguments.rooms)]
+    noises = [read_samples(p) for p in audio_files(arguments.noise)]
+    rooms = [read_samples(p) for p in audio_files(arguments.rooms)]
     training = by_length(split.training)[rank::world]
     held_out = by_length(split.held_out)[rank::world]
     babble_pool = np.random.default_rng(0).permutation(len(training))[:200]
     babble = [read_samples(training[i].path) for i in babble_pool]
     augmenter = Augmenter(AugmentationConfig(), noises, rooms, babble)
-    encoder = read_encoder(arguments.encoder)
-    extractor = FeatureExtractor(FeatureConfig(), encoder)
+    extractor = feature_extractor(arguments.encoder)
 
     plan: list[tuple[str, list[Recording], int]] = [
         ("held-out", held_out, 0),
@@ -90,12 +91,13 @@ def main() -> None:
 
             task = progress.add_task(name, total=sum(r.seconds for r in part))
             # A third of the augmented rows come from chunks, so that the streaming pass is known.
-            chunks = (None,) if copy == 0 else (None, None, 16, None, None, 8, None, None, 32)
+            whole_too = (None, None, 16, None, None, 8, None, None, 32)
+            chunks = (None,) if copy == 0 else whole_too
             begin, done = time.perf_counter(), 0.0
             folder = arguments.output / name
             seed = arguments.seed + copy if copy else None
             for seconds in extract(
-                part, folder, extractor, encoder, change, chunks, rank, seed=seed
+                part, folder, extractor, change, chunks, rank, seed=seed
             ):
                 done += seconds
                 progress.advance(task, seconds)
@@ -103,16 +105,16 @@ def main() -> None:
             print(f"{name} {rank}: {done / 3600:.2f} h in {elapsed:.0f} s", flush=True)
 
 
+def feature_extractor(encoder: Path | None) -> FeatureExtractor:
+    """Rows of 40 ms: two of the encoder's, or four log-mel frames, from which both are made."""
+    if encoder is None:
+        return FeatureExtractor(FeatureConfig(encoder=False, stack=4), None)
+    return FeatureExtractor(FeatureConfig(), read_encoder(encoder))
+
+
 def by_length(recordings: tuple[Recording, ...]) -> list[Recording]:
     """Shortest first: batches hold utterances of one length, without padding."""
     return sorted(recordings, key=lambda r: (r.seconds, str(r.path)))
-
-
-def read_samples_any(path: Path) -> np.ndarray:
-    """A background recording or room response at 16 kHz, whatever its rate."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = torch.from_numpy(samples.mean(axis=1))
-    return AF.resample(mono, rate, 16000).numpy() if rate != 16000 else mono.numpy()
 
 
 if __name__ == "__main__":

@@ -1,104 +1,58 @@
-"""Train an acoustic model from caches made by `extract_features.py`, and write its bundle.
+"""Train an acoustic model from log-mel made by `extract_features.py`, and write its bundle.
 
     torchrun --nproc-per-node 2 scripts/train_acoustic.py --cache cache/en-us \
         --language en-us --checkpoints runs/en-us --bundle models/en-us
 
-Stopped, it goes on from its last checkpoint; `runs/…/log.csv` has the loss and the phoneme error of
-the held-out speakers.
+The recurrent acoustic model and a low-rank update of the shared encoder learn together; with
+`--stem-width` there is a small convolutional stem in the encoder's place. Stopped, it goes on from
+its last checkpoint. `runs/…/log.csv` has the loss and the phoneme error of the held-out speakers,
+and `log.png` shows both. The same command runs on one process, on several (`torchrun
+--nproc-per-node N`), on GPUs, and on several machines (`torchrun --nnodes M --rdzv-endpoint …`).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
-from collections import Counter, defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import Field, fields
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from assistant.bundle import file_hash, write_acoustic
-from assistant.config import AcousticConfig, FeatureConfig
-from assistant.grammar.phonemes import Phonemizer
-from assistant.nn.acoustic_model import AcousticModel
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
-from assistant.training.batches import Example
-from assistant.training.feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
+from assistant.training.feature_cache import ROWS_PER_SECOND
+from assistant.training.material import read_material
+from assistant.training.network import (
+    LOG_MEL_PER_ROW,
+    Network,
+    NetworkConfig,
+    parameters_in_millions,
+)
+from assistant.training.plots import plot_log
 
-REPEATED = {"common_voice": 3}
-"""Times an utterance of the corpora whose names begin so is drawn: everyday microphones and many
-accents are what users have, and what there is least of."""
+MEL_BINS = 80
 
-RAREST = 20
-"""Occurrences in the training texts below which a phoneme is left out."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What is learnt and what is measured on."""
-
-    training: list[Example]
-    held_out: dict[str, list[Example]]
-    """By corpus; both Common Voice releases count as one."""
-    speakers: list[str]
-    """Who is held out."""
-    inventory: list[str]
-    """Names of the posteriors' columns; the first is the blank."""
-
-
-def read_material(folder: Path, columns: int, language: str) -> Material:
-    """The caches below `folder`, with phonemes in the place of text."""
-    clean = FeatureCache(folder / "clean", columns)
-    copies = [FeatureCache(copy, columns) for copy in sorted(folder.glob("augmented-*"))]
-    test = FeatureCache(folder / "held-out", columns)
-    phonemizer = Phonemizer(language)
-    said = {u.text: phonemizer.phonemes(u.text) for u in clean.utterances + test.utterances}
-    counts = Counter(p for u in clean.utterances for p in said[u.text])
-    inventory = ["<blank>", *sorted(p for p, n in counts.items() if n >= RAREST)]
-    column = {p: i for i, p in enumerate(inventory)}
-
-    def example(*cached: tuple[FeatureCache, CachedUtterance]) -> Example:
-        phonemes = said[cached[0][1].text]
-        return Example(cached, tuple(column[p] for p in phonemes if p in column))
-
-    # A copy whose extraction was interrupted lacks some utterances.
-    copy_places = [(copy, copy.by_place()) for copy in copies]
-    training = [
-        example((clean, u), *((copy, by[place]) for copy, by in copy_places if place in by))
-        for place, u in clean.by_place().items()
-    ]
-    training += [
-        e
-        for e in training
-        for corpus, times in REPEATED.items()
-        if e.copies[0][1].corpus.startswith(corpus)
-        for _ in range(times - 1)
-    ]
-    held_out: dict[str, list[Example]] = defaultdict(list)
-    for utterance in test.utterances:
-        family = re.sub(r"^common_voice_1[78]$", "common_voice", utterance.corpus)
-        held_out[family].append(example((test, utterance)))
-    return Material(
-        training=[e for e in training if 0 < len(e.phonemes) <= e.length],
-        held_out=dict(held_out),
-        speakers=sorted({u.speaker for u in test.utterances}),
-        inventory=inventory,
-    )
+DRAWS = {
+    "common_voice": 2.0,
+    "speechocean762": 0.6,
+    "speech_commands": 0.2,
+    "wake_words": 0.1,
+    "precise_community": 0.3,
+    "grid_s1": 0.3,
+    "cathy": 0.5,
+    "ljspeech": 0.5,
+}
+"""Times an utterance is drawn in a pass, by corpus (1 where it is not named): everyday microphones
+and many accents are what users have, and what there is least of."""
 
 
-def set_statistics(model: AcousticModel, training: list[Example]) -> None:
-    """Take the normalisation of the input from a sample of the clean training rows."""
-    sample = np.random.default_rng(0).permutation(len(training))[:2000]
-    first = [training[i].copies[0] for i in sample]
-    rows = np.concatenate([cache.rows(utterance) for cache, utterance in first])
-    model.mean.copy_(torch.from_numpy(rows.mean(axis=0, dtype=np.float64)))
-    model.scale.copy_(torch.from_numpy(1 / (rows.std(axis=0, dtype=np.float64) + 1e-3)))
+def numbers(config: type) -> list[Field]:
+    """The fields of a configuration that are options of the command line."""
+    return [f for f in fields(config) if isinstance(f.default, int | float)]
 
 
-def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig]:
-    """The command line; every number of `TrainingConfig` is an option."""
+def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig]:
+    """The command line; every number of both configurations is an option."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -108,61 +62,65 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig]:
         "--checkpoints", type=Path, required=True, help="folder of the checkpoint and the log"
     )
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle to write")
+    parser.add_argument("--initial", type=Path, help="bundle to train on from")
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
-    parser.add_argument("--columns", type=int, default=1024)
-    parser.add_argument("--hidden-size", type=int, default=256)
-    parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    numbers = [f for f in fields(TrainingConfig) if isinstance(f.default, int | float)]
-    for field in numbers:
-        name = "--" + field.name.replace("_", "-")
-        parser.add_argument(name, type=type(field.default), default=field.default)
-    arguments = parser.parse_args()
-    return arguments, TrainingConfig(**{f.name: getattr(arguments, f.name) for f in numbers})
+    for config in (TrainingConfig, NetworkConfig):
+        for field in numbers(config):
+            name = "--" + field.name.replace("_", "-")
+            parser.add_argument(name, type=type(field.default), default=field.default)
+    found = parser.parse_args()
+    training = TrainingConfig(**{f.name: getattr(found, f.name) for f in numbers(TrainingConfig)})
+    network = NetworkConfig(**{f.name: getattr(found, f.name) for f in numbers(NetworkConfig)})
+    return found, training, network
 
 
 def main() -> None:
     """Read, train, write."""
-    arguments, config = parse_arguments()
+    arguments, config, network_config = parse_arguments()
     is_first = os.environ.get("RANK", "0") == "0"
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
     torch.set_num_threads(os.cpu_count() or 1 if alone else 1)
-    material = read_material(arguments.cache, arguments.columns, arguments.language)
+    inventory = read_inventory(arguments.initial) if arguments.initial else ()
+    columns = LOG_MEL_PER_ROW * MEL_BINS
+    material = read_material(arguments.cache, columns, arguments.language, inventory, DRAWS)
     torch.manual_seed(config.seed)
-    model = AcousticModel(
-        AcousticConfig(
-            input_size=arguments.columns,
-            hidden_size=arguments.hidden_size,
-            layers=arguments.layers,
-            phonemes=len(material.inventory),
-        )
-    )
-    set_statistics(model, material.training)
+    network = Network(network_config, arguments.encoder, material.inventory)
+    if arguments.initial:
+        network.start_from(arguments.initial)
+    else:
+        network.take_statistics(material.training)
     trainer = AcousticTrainer(
-        model,
+        network.module,
         material.training,
         material.held_out,
         config,
         arguments.checkpoints,
         torch.device(arguments.device),
+        LOG_MEL_PER_ROW,
     )
     if is_first:
-        hours = sum(e.length for e in material.training) / ROWS_PER_SECOND / 3600
-        millions = sum(p.numel() for p in model.parameters()) / 1e6
-        print(f"{hours:.1f} h, {len(material.inventory)} phonemes, {millions:.2f} M parameters")
+        hours = sum(e.length * e.draws for e in material.training) / ROWS_PER_SECOND / 3600
+        millions = parameters_in_millions(network.module)
+        print(
+            f"{hours:.1f} h a pass, {len(material.inventory)} phonemes, "
+            f"{millions:.2f} M parameters, {trainer.updates} updates",
+            flush=True,
+        )
     trainer.run()
     if is_first:
-        model.load_state_dict(trainer.average)
-        write_acoustic(
-            arguments.bundle,
-            model,
-            FeatureConfig(),
-            material.inventory,
-            arguments.language,
-            file_hash(arguments.encoder / "encoder.safetensors"),
-        )
+        plot_log(arguments.checkpoints / "log.csv")
+        network.module.load_state_dict(trainer.average)
+        network.write(arguments.bundle, arguments.language)
         listed = "\n".join(material.speakers) + "\n"
         (arguments.bundle / "held_out_speakers.txt").write_text(listed, encoding="utf-8")
+
+
+def read_inventory(bundle: Path) -> tuple[str, ...]:
+    """The phonemes of a bundle, which going on from it keeps."""
+    from assistant.bundle.storage import read_bundle_config
+
+    return tuple(read_bundle_config(bundle)["phonemes"])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import torch
 
 from assistant.bundle import (
     CommandBundle,
+    EncoderOrigin,
     file_hash,
     read_acoustic,
     write_acoustic,
@@ -60,7 +61,7 @@ def build(folder: Path) -> Path:
         FeatureConfig(),
         phonemes,
         "en-us",
-        file_hash(folder / "models/encoder/encoder.safetensors"),
+        EncoderOrigin(file_hash(folder / "models/encoder/encoder.safetensors")),
     )
     acoustic = read_acoustic(bundle)
     model = IntentModel(

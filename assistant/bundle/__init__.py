@@ -9,13 +9,21 @@ Weights are safetensors, everything else is text; nothing is pickled. Each file 
 another names it by hash, and what does not fit is one clear error.
 """
 
-from .acoustic import AcousticBundle, read_acoustic, read_encoder, write_acoustic, write_encoder
+from .acoustic import (
+    AcousticBundle,
+    EncoderOrigin,
+    read_acoustic,
+    read_encoder,
+    write_acoustic,
+    write_encoder,
+)
 from .commands import CommandBundle, Lexicon, read_commands, write_commands
 from .storage import file_hash, read_weights, write_weights
 
 __all__ = [
     "AcousticBundle",
     "CommandBundle",
+    "EncoderOrigin",
     "Lexicon",
     "file_hash",
     "read_acoustic",

@@ -1,10 +1,15 @@
-"""The streaming encoder, shared by all languages, and acoustic bundles over it."""
+"""The streaming encoder, shared by all languages, and acoustic bundles over it.
+
+A bundle's encoder is the shared one, changed by the bundle's low-rank update where it has one, or a
+small one of its own. Update and own encoder are kept in `acoustic.safetensors` below `encoder.`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,9 +17,13 @@ from ..config import AcousticConfig, FeatureConfig, from_mapping, to_mapping
 from ..errors import BundleError
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoder import EncoderShape, StreamingEncoder
+from ..nn.low_rank import merge
 from .storage import (
+    Weights,
+    dequantise,
     file_hash,
     load_into,
+    quantise,
     read_bundle_config,
     read_weights,
     section,
@@ -23,9 +32,14 @@ from .storage import (
 )
 
 
+ENCODER = "encoder."
+"""What the names of an encoder's weights begin with in a bundle's file."""
+
+
 def write_encoder(folder: Path, encoder: StreamingEncoder, origin: str, source_hash: str) -> None:
-    """Write the encoder, halved to float16, with where it came from."""
-    write_weights(folder / "encoder.safetensors", encoder.state_dict(), torch.float16)
+    """Write the encoder, its matrices as int8, the rest as float16, with where it came from."""
+    weights = quantise(encoder.state_dict())
+    write_weights(folder / "encoder.safetensors", weights, torch.float16)
     write_config(
         folder / "config.yaml",
         {"shape": to_mapping(encoder.shape), "origin": origin, "source_sha256": source_hash},
@@ -39,8 +53,20 @@ def read_encoder(folder: Path) -> StreamingEncoder:
     shape = from_mapping(EncoderShape, section(config, "shape", folder), where)
     encoder = StreamingEncoder(shape)
     path = folder / "encoder.safetensors"
-    load_into(encoder, read_weights(path), path)
+    load_into(encoder, dequantise(read_weights(path)), path)
     return encoder
+
+
+@dataclass(frozen=True)
+class EncoderOrigin:
+    """Where the encoder of a bundle comes from."""
+
+    shared_sha256: str = ""
+    """Hash of the shared encoder that `weights` update."""
+    own_shape: EncoderShape | None = None
+    """Shape of the bundle's own encoder, whose weights are `weights`."""
+    weights: Weights = field(default_factory=dict)
+    """A low-rank update (none: the shared encoder as it is), or a whole encoder."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +105,20 @@ def write_acoustic(
     features: FeatureConfig,
     phonemes: Sequence[str],
     language: str,
-    encoder_hash: str,
+    encoder: EncoderOrigin,
 ) -> None:
-    """Write an acoustic bundle over the shared encoder; `phonemes[0]` is the blank."""
-    write_weights(folder / "acoustic.safetensors", model.state_dict(), torch.float16)
+    """Write an acoustic bundle; `phonemes[0]` is the blank."""
+    weights = dict(model.state_dict())
+    weights |= {f"{ENCODER}{name}": value for name, value in encoder.weights.items()}
+    write_weights(folder / "acoustic.safetensors", weights, torch.float16)
+    origin: dict[str, object] = {"encoder_sha256": encoder.shared_sha256}
+    if encoder.own_shape is not None:
+        origin = {"encoder_shape": to_mapping(encoder.own_shape)}
     write_config(
         folder / "config.yaml",
         {
             "language": language,
-            "encoder_sha256": encoder_hash,
+            **origin,
             "features": to_mapping(features),
             "acoustic": to_mapping(model.config),
             "phonemes": list(phonemes),
@@ -107,13 +138,9 @@ def read_acoustic(folder: Path) -> AcousticBundle:
     shape = from_mapping(AcousticConfig, section(config, "acoustic", folder), where)
     model = AcousticModel(shape)
     path = folder / "acoustic.safetensors"
-    load_into(model, read_weights(path), path)
-    encoder = None
-    if features.encoder:
-        encoder_folder = folder.parent / "encoder"
-        encoder = read_encoder(encoder_folder)
-        if file_hash(encoder_folder / "encoder.safetensors") != config.get("encoder_sha256"):
-            raise BundleError(f"{folder}: was trained on another encoder than {encoder_folder}")
+    weights = read_weights(path)
+    load_into(model, weights, path)
+    encoder = _encoder_of(folder, config, weights) if features.encoder else None
     return AcousticBundle(
         folder=folder,
         language=section(config, "language", folder),
@@ -123,3 +150,22 @@ def read_acoustic(folder: Path) -> AcousticBundle:
         encoder=encoder,
         hash=file_hash(path),
     )
+
+
+def _encoder_of(folder: Path, config: dict[str, Any], weights: Weights) -> StreamingEncoder:
+    path = folder / "acoustic.safetensors"
+    kept = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
+    if "encoder_shape" in config:
+        where = str(folder / "config.yaml")
+        encoder = StreamingEncoder(from_mapping(EncoderShape, config["encoder_shape"], where))
+        load_into(encoder, kept, path)
+        return encoder
+    shared = folder.parent / "encoder"
+    encoder = read_encoder(shared)
+    if file_hash(shared / "encoder.safetensors") != config.get("encoder_sha256"):
+        raise BundleError(f"{folder}: was trained on another encoder than {shared}")
+    try:
+        merge(encoder, kept)
+    except (KeyError, RuntimeError) as error:
+        raise BundleError(f"{path}: its update does not fit the encoder: {error}") from error
+    return encoder

@@ -35,6 +35,35 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype | None = None
     path.chmod(0o644)  # safetensors lets only the owner read
 
 
+def quantise(weights: Weights) -> Weights:
+    """Layers' matrices as int8 with a scale a row (`<name>.scale`); the rest is left as it is.
+
+    Symmetric rounding to 255 levels a row; `dequantise` gives the matrices back.
+    """
+    packed: Weights = {}
+    for name, value in weights.items():
+        if value.ndim < 2 or not name.endswith(".weight"):
+            packed[name] = value
+            continue
+        scale = value.flatten(1).abs().amax(dim=1).clamp(min=1e-12).float() / 127
+        by_row = scale.view(-1, *[1] * (value.ndim - 1))
+        packed[name] = (value.float() / by_row).round().to(torch.int8)
+        packed[f"{name}.scale"] = scale
+    return packed
+
+
+def dequantise(weights: Weights) -> Weights:
+    """Undo `quantise`; weights that never were quantised are returned as they are."""
+    scales = {n.removesuffix(".scale"): v for n, v in weights.items() if n.endswith(".scale")}
+    return {
+        name: value.float() * scales[name].view(-1, *[1] * (value.ndim - 1))
+        if name in scales and value.dtype == torch.int8
+        else value
+        for name, value in weights.items()
+        if not name.endswith(".scale") or name.removesuffix(".scale") not in weights
+    }
+
+
 def read_weights(path: Path) -> Weights:
     """Read a safetensors file.
 

@@ -40,10 +40,16 @@ class AcousticModel(nn.Module):
         return self._output(hidden), following
 
     def forward(
-        self, rows: Tensor, lengths: Tensor, centre: int | None = None, lookahead: int = 0
+        self,
+        rows: Tensor,
+        lengths: Tensor,
+        centre: int | None = None,
+        lookahead: int = 0,
+        truncate: int | None = None,
     ) -> Tensor:
         """Whole utterances (B, T, D) → log-posteriors (B, T, P); full context without `centre`."""
-        return self._output(self.recurrent(self._input(rows), lengths, centre, lookahead))
+        hidden = self.recurrent(self._input(rows), lengths, centre, lookahead, truncate)
+        return self._output(hidden)
 
     def _input(self, rows: Tensor) -> Tensor:
         return torch.nn.functional.gelu(self.project((rows - self.mean) * self.scale))

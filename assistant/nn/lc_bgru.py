@@ -38,12 +38,15 @@ class _Layer(nn.Module):
         self.forwards = nn.GRU(input_size, hidden_size, batch_first=True)
         self.backwards = nn.GRU(input_size, hidden_size, batch_first=True)
 
-    def blocked(self, blocks: Tensor, seen: Tensor, centre: int) -> Tensor:
+    def blocked(
+        self, blocks: Tensor, seen: Tensor, centre: int, truncate: int | None = None
+    ) -> Tensor:
         """All blocks of whole utterances.
 
         Args:
             blocks: (B, N, centre + lookahead, D).
             seen: (B, N), rows of each block that exist.
+            truncate: rows over which the forward direction's errors flow back; None for all.
 
         Returns:
             (B, N, centre + lookahead, 2 H).
@@ -51,7 +54,7 @@ class _Layer(nn.Module):
         batch, count, width, columns = blocks.shape
         hidden = self.forwards.hidden_size
         core = blocks[:, :, :centre].reshape(batch, count * centre, columns)
-        ahead = self.forwards(core)[0].view(batch, count, centre, hidden)
+        ahead = _run(self.forwards, core, truncate).view(batch, count, centre, hidden)
         if width > centre:
             saved = ahead[:, :, -1].reshape(1, batch * count, hidden).contiguous()
             further = blocks[:, :, centre:].reshape(batch * count, width - centre, columns)
@@ -59,7 +62,7 @@ class _Layer(nn.Module):
             ahead = torch.cat([ahead, extension], dim=2)
         order = _reversal(width, seen.reshape(-1))
         flat = blocks.reshape(batch * count, width, columns)
-        back = self.backwards(_reorder(flat, order))[0]
+        back = _run(self.backwards, _reorder(flat, order), truncate)
         return torch.cat([ahead, _reorder(back, order).view(batch, count, width, hidden)], dim=3)
 
     def step(self, block: Tensor, hidden: Tensor, centre: int) -> tuple[Tensor, Tensor]:
@@ -109,7 +112,12 @@ class LCBGRU(nn.Module):
         return x[:, :centre], LCBGRUState(tuple(following))
 
     def forward(
-        self, x: Tensor, lengths: Tensor, centre: int | None = None, lookahead: int = 0
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        centre: int | None = None,
+        lookahead: int = 0,
+        truncate: int | None = None,
     ) -> Tensor:
         """Whole utterances, blocked exactly as `step` would take them.
 
@@ -117,6 +125,8 @@ class LCBGRU(nn.Module):
             x: (B, T, D). lengths: (B,) rows of each.
             centre: rows of a block; None for the full bidirectional model.
             lookahead: rows seen beyond the centre.
+            truncate: rows over which errors flow back through time in each layer (truncated
+                back-propagation through time, Werbos 1990; Williams & Peng 1990); None for all.
 
         Returns:
             (B, T, 2 H); rows past an utterance's length mean nothing.
@@ -130,8 +140,20 @@ class LCBGRU(nn.Module):
         begins = torch.arange(count, device=x.device) * centre
         seen = (lengths[:, None] - begins).clamp(0, centre + lookahead)
         for layer in self._stack:
-            blocks = self.dropout(layer.blocked(blocks, seen, centre))
+            blocks = self.dropout(layer.blocked(blocks, seen, centre, truncate))
         return blocks[:, :, :centre].reshape(batch, count * centre, -1)[:, :rows]
+
+
+def _run(gru: nn.GRU, x: Tensor, truncate: int | None) -> Tensor:
+    """A GRU over (B, T, D), its state cut off from the past's errors every `truncate` rows."""
+    if truncate is None or truncate >= x.shape[1]:
+        return torch.as_tensor(gru(x)[0])
+    outputs, state = [], None
+    for piece in x.split(truncate, dim=1):
+        output, state = gru(piece, state)
+        state = state.detach()
+        outputs.append(output)
+    return torch.cat(outputs, dim=1)
 
 
 def _reversal(width: int, seen: Tensor) -> Tensor:

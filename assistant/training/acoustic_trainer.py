@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..nn.acoustic_model import AcousticModel
 from .batches import Batch, Example, batches, collate
 from .feature_cache import ROWS_PER_SECOND
+from .masking import MaskingConfig, mask
 from .metrics import ErrorRate, greedy_phonemes, phoneme_error
 
 REPORT_EVERY = 20
@@ -36,42 +36,35 @@ REPORT_EVERY = 20
 class TrainingConfig:
     """How long and how hard."""
 
-    passes: float = 8.0
-    """Times the length of one copy of the speech; each pass draws one copy of every utterance."""
-    batch_rows: int = 3000
+    passes: float = 2.0
+    """Times the length of the speech; each pass draws one copy of every utterance."""
+    batch_rows: int = 2000
     """Rows a process and batch (25 rows are a second)."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     """AdamW's peak."""
+    encoder_learning_rate: float = 5e-4
+    """The same for the encoder, or for its update."""
     weight_decay: float = 0.01
     """AdamW's."""
-    warm_up: int = 200
+    warm_up: int = 100
     """Updates to the peak; a cosine goes down from there."""
     gradient_norm: float = 1.0
     """Gradients are clipped to this norm (Pascanu et al. 2013)."""
-    full_context: float = 0.6
+    full_context: float = 0.5
     """Probability that a batch is seen whole rather than in blocks."""
-    centres: tuple[int, ...] = (8, 16, 32)
-    """Centre rows drawn from."""
-    lookaheads: tuple[int, ...] = (0, 4, 8)
-    """Look-ahead rows drawn from."""
-    time_masks: int = 2
-    """Stretches of rows set to the mean, an utterance (Park et al. 2019)."""
-    time_mask_rows: int = 6
-    """Longest such stretch."""
+    blocks: tuple[tuple[int, int], ...] = ((32, 0), (16, 16), (16, 8), (16, 0), (8, 8), (8, 0), (4, 4))
+    """Centre and look-ahead rows drawn from."""
+    truncate: int = 0
+    """Rows over which errors flow back through time; 0 for the whole utterance."""
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    """What is hidden of an utterance."""
     average: float = 0.998
     """Decay of the averaged weights, an update (Polyak & Juditsky 1992)."""
-    evaluate_every: int = 500
+    evaluate_every: int = 200
     """Updates between measurements on the held-out speakers."""
+    evaluate_at_most: int = 120
+    """Utterances of a corpus measured on while training."""
     seed: int = 1
-
-
-def mask_time(rows: Tensor, mean: Tensor, config: TrainingConfig, rng: np.random.Generator) -> None:
-    """Set random stretches of every utterance to the mean row, in place."""
-    for utterance in rows:
-        for _ in range(config.time_masks):
-            width = int(rng.integers(0, config.time_mask_rows + 1))
-            begin = int(rng.integers(0, max(1, len(utterance) - width)))
-            utterance[begin : begin + width] = mean
 
 
 class AcousticTrainer:
@@ -79,14 +72,23 @@ class AcousticTrainer:
 
     def __init__(
         self,
-        model: AcousticModel,
+        model: nn.Module,
         training: Sequence[Example],
         held_out: dict[str, list[Example]],
         config: TrainingConfig,
         folder: Path,
         device: torch.device,
+        frames_per_row: int | None = None,
     ) -> None:
-        """held_out: examples a corpus. folder: where the checkpoint and the log are kept."""
+        """What is trained, on what, and where.
+
+        Args:
+            model: rows, lengths, centre, look-ahead, truncation to log-posteriors; its `encoder`,
+                where it has one, learns at a rate of its own.
+            training: examples of all processes. held_out: examples a corpus.
+            folder: where the checkpoint and the log are kept.
+            frames_per_row: log-mel frames side by side in a row; None where rows are the encoder's.
+        """
         self.rank, self.world = (
             int(os.environ.get("RANK", "0")),
             int(os.environ.get("WORLD_SIZE", "1")),
@@ -98,12 +100,17 @@ class AcousticTrainer:
         self.config, self.folder, self.device = config, folder, device
         self.model = model.to(device)
         self.average = {n: p.detach().clone() for n, p in model.state_dict().items()}
+        self.frames_per_row = frames_per_row
         self.training = training[self.rank :: self.world]
         self.held_out = held_out
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        rows = sum(e.length for e in training) / self.world  # the same for every process
+        encoder = [p for n, p in model.named_parameters() if _trained_encoder(n, p)]
+        others = [p for n, p in model.named_parameters() if not n.startswith("encoder.")]
+        groups = [{"params": others, "lr": config.learning_rate}]
+        if encoder:
+            groups.append({"params": encoder, "lr": config.encoder_learning_rate})
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        rows = sum(e.length * e.draws for e in training) / self.world  # the same for every process
         self.updates = max(1, int(config.passes * rows * 1.1 / config.batch_rows))
         self.update = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,17 +155,22 @@ class AcousticTrainer:
         config = self.config
         warm = min(1.0, (self.update + 1) / config.warm_up)
         cosine = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * warm * max(cosine, 0.01)
-        mask_time(batch.rows, self.model.mean, config, rng)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * warm * max(cosine, 0.01)
+        mask(
+            batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng
+        )
         centre, lookahead = None, 0
         if rng.random() >= config.full_context:
-            centre = int(rng.choice(config.centres))
-            lookahead = int(rng.choice(config.lookaheads))
+            centre, lookahead = config.blocks[int(rng.integers(len(config.blocks)))]
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16):
             log_probs = network(
-                batch.rows.to(self.device), batch.lengths.to(self.device), centre, lookahead
+                batch.rows.to(self.device),
+                batch.lengths.to(self.device),
+                centre,
+                lookahead,
+                config.truncate or None,
             )
         loss = ctc_loss(log_probs, batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -172,8 +184,8 @@ class AcousticTrainer:
         return float(loss.detach())
 
     def _evaluate_and_save(self, loss: float, rate: float) -> None:
+        errors = self.evaluate()
         if self.rank == 0:
-            errors = self.evaluate()
             row = {
                 "update": self.update,
                 "loss": round(loss, 4),
@@ -195,10 +207,15 @@ class AcousticTrainer:
         """Greedy phoneme error of the averaged weights, a corpus, at full context or blocked."""
         trained = {n: v.clone() for n, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
-        errors = {
-            corpus: evaluate(self.model, examples, centre, lookahead)
-            for corpus, examples in self.held_out.items()
-        }
+        errors = {}
+        for corpus, examples in self.held_out.items():
+            mine = examples[: self.config.evaluate_at_most][self.rank :: self.world]
+            error = evaluate(self.model, mine, self.device, centre, lookahead)
+            counts = torch.tensor([error.errors, error.length])
+            if self.world > 1:
+                counts = counts.to(self.device)
+                dist.all_reduce(counts)
+            errors[corpus] = ErrorRate(*counts.tolist())
         self.model.load_state_dict(trained)
         return errors
 
@@ -243,17 +260,22 @@ def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
 
 @torch.inference_mode()
 def evaluate(
-    model: AcousticModel, examples: Sequence[Example], centre: int | None = None, lookahead: int = 0
+    model: nn.Module,
+    examples: Sequence[Example],
+    device: torch.device,
+    centre: int | None = None,
+    lookahead: int = 0,
 ) -> ErrorRate:
     """Greedy phoneme error of a model over examples (their first copy)."""
     model.eval()
-    device = model.mean.device
     total = ErrorRate(0, 0)
     ordered = sorted(examples, key=lambda e: e.length)
     for begin in range(0, len(ordered), 32):
         group = ordered[begin : begin + 32]
         batch = collate(group, None)
-        log_probs = model(batch.rows.to(device), batch.lengths.to(device), centre, lookahead).cpu()
+        with torch.autocast(device.type, torch.bfloat16):
+            rows, lengths = batch.rows.to(device), batch.lengths.to(device)
+            log_probs = model(rows, lengths, centre, lookahead).float().cpu()
         for one, length, example in zip(log_probs, batch.lengths, group, strict=True):
             total += phoneme_error(greedy_phonemes(one[: int(length)]), example.phonemes)
     return total
@@ -261,3 +283,7 @@ def evaluate(
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+
+
+def _trained_encoder(name: str, parameter: nn.Parameter) -> bool:
+    return name.startswith("encoder.") and parameter.requires_grad

@@ -28,6 +28,8 @@ class Example:
 
     copies: tuple[tuple[FeatureCache, CachedUtterance], ...]
     phonemes: tuple[int, ...]
+    draws: float = 1.0
+    """Times it is drawn in a pass; the fraction is a probability."""
 
     @property
     def length(self) -> int:
@@ -59,8 +61,9 @@ def batches(
 ) -> Iterator[list[Example]]:
     """Examples of about one length together, in random order; endless."""
     while True:
-        noisy_length = [e.length * rng.uniform(0.9, 1.1) for e in examples]
-        ordered = [examples[i] for i in np.argsort(noisy_length)]
+        drawn = [e for e in examples for _ in range(int(e.draws + rng.random()))]
+        noisy_length = [e.length * rng.uniform(0.9, 1.1) for e in drawn]
+        ordered = [drawn[i] for i in np.argsort(noisy_length)]
         groups: list[list[Example]] = [[]]
         for example in ordered:
             longest = max([e.length for e in groups[-1]] + [example.length])

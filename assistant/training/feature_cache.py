@@ -17,7 +17,6 @@ import numpy.typing as npt
 import torch
 
 from ..features import FeatureExtractor, normalise
-from ..nn.encoder import StreamingEncoder
 from ..types import Samples
 from .manifest import Recording, read_samples
 
@@ -75,7 +74,6 @@ def extract(
     recordings: Sequence[Recording],
     folder: Path,
     extractor: FeatureExtractor,
-    encoder: StreamingEncoder,
     change: Callable[[Samples, int], Samples],
     chunks: Sequence[int | None] = (None,),
     rank: int = 0,
@@ -96,7 +94,7 @@ def extract(
     last = json.loads(done[-1]) if done else {"start": 0, "length": 0}
     next_row = last["start"] + last["length"]
     finished = {json.loads(line)["place"] for line in done}
-    columns = extractor.config.stack * encoder.shape.width
+    columns = extractor.columns
     with index_path.open("a", encoding="utf-8") as index, rows_path.open("ab") as rows:
         rows.truncate(next_row * columns * 2)
         order = list(_batches(recordings, batch_seconds))
@@ -108,7 +106,7 @@ def extract(
                 continue
             samples = [change(read_samples(recordings[i].path), i) for i in batch]
             chunk = chunks[number % len(chunks)]
-            for i, encoded in zip(batch, _encode(samples, extractor, encoder, chunk), strict=True):
+            for i, encoded in zip(batch, _rows(samples, extractor, chunk), strict=True):
                 rows.write(encoded.tobytes())
                 entry = {
                     "place": i,
@@ -139,26 +137,24 @@ def _batches(recordings: Sequence[Recording], batch_seconds: float) -> Iterator[
 
 
 @torch.inference_mode()
-def _encode(
-    samples: Sequence[Samples],
-    extractor: FeatureExtractor,
-    encoder: StreamingEncoder,
-    chunk: int | None,
+def _rows(
+    samples: Sequence[Samples], extractor: FeatureExtractor, chunk: int | None
 ) -> list[npt.NDArray[np.float16]]:
     config = extractor.config
     frames = [extractor.whole(s) for s in samples]
     frames = [normalise(f, f.max()) for f in frames]
     lengths = torch.tensor([len(f) for f in frames])
-    batch = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
+    batch = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True).to(extractor.device)
     per_row = config.stack
-    with torch.autocast("cpu", torch.bfloat16):
-        encoded = encoder(
-            batch.to(extractor.device),
-            lengths.to(extractor.device),
-            chunk=chunk * per_row if chunk else None,
-            left_context=config.left_context_rows * per_row if chunk else None,
-        )
-    rows = encoded.float().reshape(len(frames), -1, per_row * encoder.shape.width).cpu()
+    if extractor.encoder is not None:
+        with torch.autocast(extractor.device.type, torch.bfloat16):
+            batch = extractor.encoder(
+                batch,
+                lengths.to(extractor.device),
+                chunk=chunk * per_row if chunk else None,
+                left_context=config.left_context_rows * per_row if chunk else None,
+            )
+    rows = batch.float().reshape(len(frames), -1, extractor.columns).cpu()
     return [
         rows[i, : int(n) // extractor.frames_per_row].to(torch.float16).numpy()
         for i, n in enumerate(lengths)

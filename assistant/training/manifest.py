@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
+import torchaudio.functional as AF
 
 from ..errors import UsageError
 from ..types import SAMPLE_RATE, Samples
@@ -105,14 +107,12 @@ def _has_test_voice(speaker: str) -> bool:
 
 
 def read_samples(path: Path) -> Samples:
-    """A whole training recording at the pipeline's rate; other rates are refused."""
+    """A whole recording, of any rate and number of channels, as mono at the pipeline's rate."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = torch.from_numpy(samples.mean(axis=1))
     if rate != SAMPLE_RATE:
-        raise UsageError(
-            f"{path}: {rate} Hz; convert training recordings to {SAMPLE_RATE} Hz first"
-        )
-    mono: Samples = np.ascontiguousarray(samples.mean(axis=1), dtype=np.float32)
-    return mono
+        mono = AF.resample(mono, rate, SAMPLE_RATE)
+    return np.ascontiguousarray(mono.numpy(), dtype=np.float32)
 
 
 def audio_files(folders: Sequence[Path]) -> list[Path]:

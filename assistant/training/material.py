@@ -1,0 +1,110 @@
+"""Cached features and the phonemes that were said: what an acoustic model learns from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UsageError
+from ..grammar.phonemes import Phonemizer, Pronunciation
+from .batches import Example
+from .feature_cache import CachedUtterance, FeatureCache
+
+RAREST = 20
+"""Occurrences in the training texts below which a phoneme is left out."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learnt and what is measured on."""
+
+    training: list[Example]
+    held_out: dict[str, list[Example]]
+    """By corpus, in random order; the releases of Common Voice count as one."""
+    speakers: list[str]
+    """Who is held out."""
+    inventory: list[str]
+    """Names of the posteriors' columns; the first is the blank."""
+
+
+def read_material(
+    folder: Path,
+    columns: int,
+    language: str,
+    inventory: Sequence[str] = (),
+    draws: Mapping[str, float] | None = None,
+) -> Material:
+    """The caches below `folder`, with phonemes in the place of text.
+
+    Args:
+        columns: width of a row.
+        language: espeak-ng's name of it.
+        inventory: names of the columns; by default every phoneme that is not rare.
+        draws: times an utterance is drawn in a pass, by what its corpus' name begins with.
+
+    Raises:
+        UsageError: there is nothing in the cache.
+    """
+    clean = FeatureCache(folder / "clean", columns)
+    copies = [FeatureCache(copy, columns) for copy in sorted(folder.glob("augmented-*"))]
+    test = FeatureCache(folder / "held-out", columns)
+    if not clean.utterances:
+        raise UsageError(f"{folder}: no features; run scripts/extract_features.py first")
+    texts = {u.text for u in clean.utterances + test.utterances}
+    said = phonemes_of(texts, language, folder / "phonemes.json")
+    counts = Counter(p for u in clean.utterances for p in said[u.text])
+    names = list(inventory) or ["<blank>", *sorted(p for p, n in counts.items() if n >= RAREST)]
+    column = {p: i for i, p in enumerate(names)}
+
+    def example(*cached: tuple[FeatureCache, CachedUtterance]) -> Example:
+        first = cached[0][1]
+        phonemes = tuple(column[p] for p in said[first.text] if p in column)
+        return Example(cached, phonemes, _draws(first.corpus, draws or {}))
+
+    # A copy whose extraction was interrupted lacks some utterances.
+    copy_places = [(copy, copy.by_place()) for copy in copies]
+    training = [
+        example((clean, u), *((copy, by[place]) for copy, by in copy_places if place in by))
+        for place, u in clean.by_place().items()
+    ]
+    held_out: dict[str, list[Example]] = defaultdict(list)
+    for i in np.random.default_rng(0).permutation(len(test.utterances)):
+        utterance = test.utterances[i]
+        family = re.sub(r"^(common_voice|librispeech).*$", r"\1", utterance.corpus)
+        held_out[family].append(example((test, utterance)))
+    return Material(
+        training=[e for e in training if 0 < len(e.phonemes) <= e.length],
+        held_out=dict(held_out),
+        speakers=sorted({u.speaker for u in test.utterances}),
+        inventory=names,
+    )
+
+
+def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, Pronunciation]:
+    """The phonemes of every text, from the cache where they are known."""
+    known: dict[str, Pronunciation] = {}
+    if cache.exists():
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+        if kept.get("language") == language:
+            known = {text: tuple(said) for text, said in kept["texts"].items()}
+    phonemizer = Phonemizer(language)
+    missing = [text for text in texts if text not in known]
+    known |= {text: phonemizer.phonemes(text) for text in missing}
+    if missing:
+        temporary = cache.with_suffix(f".{id(known)}.tmp")  # several processes may write at once
+        kept = {"language": language, "texts": known}
+        temporary.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(cache)
+    return known
+
+
+def _draws(corpus: str, draws: Mapping[str, float]) -> float:
+    """The longest beginning of the corpus' name decides."""
+    matching = [begin for begin in draws if corpus.startswith(begin)]
+    return draws[max(matching, key=len)] if matching else 1.0

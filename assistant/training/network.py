@@ -1,0 +1,108 @@
+"""The networks that are trained, from a bundle or from nothing, and back into a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..bundle import EncoderOrigin, file_hash, read_encoder, read_weights, write_acoustic
+from ..bundle.acoustic import ENCODER
+from ..config import AcousticConfig, FeatureConfig
+from ..nn.acoustic_model import AcousticModel
+from ..nn.encoded_model import EncodedAcousticModel
+from ..nn.encoder import EncoderShape, StreamingEncoder
+from ..nn.low_rank import adapt, update_of
+from .batches import Example, collate
+
+LOG_MEL_PER_ROW = 4
+"""Log-mel frames of 10 ms in a row of 40 ms."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What is trained."""
+
+    hidden_size: int = 256
+    """Units a direction of the acoustic model."""
+    layers: int = 2
+    """Its bidirectional layers."""
+    dropout: float = 0.1
+    """Between them."""
+    rank: int = 32
+    """Of the low-rank update of every matrix of the shared encoder; 0 leaves it as it is."""
+    stem_width: int = 0
+    """Width of a convolutional stem of the bundle's own in the place of the shared encoder."""
+
+
+class Network:
+    """Log-mel rows to phoneme posteriors: an encoder and the acoustic model over its rows."""
+
+    def __init__(self, config: NetworkConfig, encoder: Path, phonemes: Sequence[str]) -> None:
+        """encoder: folder of the shared one. phonemes: names of the columns, the blank first."""
+        self.features = FeatureConfig()
+        self.phonemes = tuple(phonemes)
+        self._shared = encoder
+        self._own = None
+        if config.stem_width:
+            self._own = EncoderShape(width=config.stem_width, layers=0)
+            front = StreamingEncoder(self._own)
+        else:
+            front = read_encoder(encoder)
+            front.requires_grad_(False)
+            if config.rank:
+                adapt(front, config.rank, torch.bfloat16)
+        shape = AcousticConfig(
+            input_size=self.features.stack * front.shape.width,
+            hidden_size=config.hidden_size,
+            layers=config.layers,
+            dropout=config.dropout,
+            phonemes=len(self.phonemes),
+        )
+        self.module = EncodedAcousticModel(
+            front, AcousticModel(shape), self.features.stack, self.features.left_context_rows
+        )
+
+    def start_from(self, bundle: Path) -> None:
+        """Take the weights of a bundle as far as they fit; what it lacks starts afresh."""
+        weights = read_weights(bundle / "acoustic.safetensors")
+        ours = {n: v for n, v in weights.items() if not n.startswith(ENCODER)}
+        update = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
+        self.module.acoustic.load_state_dict({n: v.float() for n, v in ours.items()})
+        if update:
+            self.module.encoder.load_state_dict(
+                {n: v.float() for n, v in update.items()}, strict=False
+            )
+
+    @torch.inference_mode()
+    def take_statistics(self, examples: Sequence[Example], at_most: int = 100) -> None:
+        """Set the normalisation of the acoustic model's input from a sample of the training."""
+        sample = np.random.default_rng(0).permutation(len(examples))[:at_most]
+        rows = []
+        for i in sample:
+            batch = collate([examples[i]], None)
+            rows.append(self.module.encode(batch.rows, batch.lengths)[0])
+        joined = torch.cat(rows)
+        self.module.acoustic.mean.copy_(joined.mean(dim=0))
+        self.module.acoustic.scale.copy_(1 / (joined.std(dim=0) + 1e-3))
+
+    def write(self, folder: Path, language: str) -> None:
+        """Write a bundle."""
+        encoder = self.module.encoder
+        if self._own is not None:
+            origin = EncoderOrigin(own_shape=self._own, weights=encoder.state_dict())
+        else:
+            shared = file_hash(self._shared / "encoder.safetensors")
+            origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
+        write_acoustic(
+            folder, self.module.acoustic, self.features, self.phonemes, language, origin
+        )
+
+
+def parameters_in_millions(module: nn.Module) -> float:
+    """Of those that are trained."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad) / 1e6
