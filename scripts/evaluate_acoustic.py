@@ -1,122 +1,136 @@
 """Greedy phoneme error of a bundle on its held-out speakers, from the recordings themselves.
 
-    python scripts/evaluate_acoustic.py --manifest ../shared/speech/manifest.jsonl \
-        --bundle models/en-us --json models/en-us/figures.json
+    torchrun --nproc-per-node 2 scripts/evaluate_acoustic.py --bundle models/en-us \
+        --manifest ../shared/speech/manifest.jsonl --noise ../shared/noise --card
 
-Each corpus at full context (what decides) and in the streaming pass (what partial results see),
-with 95 % intervals by bootstrap over speakers.
+Each corpus at full context; the corpus that `--table` names also with every total delay, in noise
+and across a room, with 95 % intervals by bootstrap over speakers. `figures.json` in the bundle's
+folder gets the figures, and `--card` writes them as tables into its `CARD.md`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import os
 from pathlib import Path
 
-import numpy as np
 import torch
-from rich.progress import track
+import torch.distributed as dist
+from rich.progress import Progress
 
-from assistant.acoustic import AcousticScorer
-from assistant.bundle import AcousticBundle, read_acoustic
-from assistant.features import FeatureExtractor
-from assistant.grammar.phonemes import Phonemizer
-from assistant.training.manifest import Recording, read_manifest, read_samples
-from assistant.training.metrics import ErrorRate, greedy_phonemes, phoneme_error
+from assistant.bundle import read_acoustic
+from assistant.training.acoustic_evaluation import (
+    BLOCKS,
+    Condition,
+    Evaluator,
+    choose,
+    summary,
+)
+from assistant.training.acoustic_figures import write_tables
+from assistant.training.manifest import Recording, audio_files, read_manifest, read_samples
+from assistant.training.metrics import ErrorRate
 
-BOOTSTRAP = 1000
-"""Resamplings of the speakers."""
-
-BySpeaker = Mapping[str, ErrorRate]
-
-
-def choose(recordings: Sequence[Recording], speakers: set[str], most: int) -> list[Recording]:
-    """Up to `most` recordings a corpus of the speakers, at random but always the same."""
-    by_corpus: dict[str, list[Recording]] = defaultdict(list)
-    for recording in recordings:
-        if recording.speaker in speakers and recording.seconds <= 20:
-            by_corpus[recording.corpus].append(recording)
-    rng = np.random.default_rng(0)
-    chosen = []
-    for listed in by_corpus.values():
-        order = rng.permutation(len(listed))[:most]
-        chosen += [listed[i] for i in order]
-    return chosen
+NOISE = [Condition(f"{snr:.0f} dB", snr_db=(snr, snr)) for snr in (20.0, 10.0, 5.0, 0.0)]
+MIXED = [
+    Condition("0–20 dB", snr_db=(0.0, 20.0)),
+    Condition("far field", snr_db=(10.0, 10.0), room=True),
+]
+DELAYS = [
+    Condition(f"{b.delay * 40} ms ({b.centre} + {b.lookahead} rows)", block=b) for b in BLOCKS
+]
 
 
-def measure(
-    bundle: AcousticBundle, recordings: Sequence[Recording]
-) -> dict[str, dict[str, dict[str, ErrorRate]]]:
-    """Errors by pass, corpus and speaker."""
-    phonemizer = Phonemizer(bundle.language)
-    features = FeatureExtractor(bundle.features, bundle.encoder)
-    acoustic = AcousticScorer(bundle.model, features.row_ms)
-    errors: dict[str, dict[str, dict[str, ErrorRate]]] = defaultdict(lambda: defaultdict(dict))
-    for recording in track(recordings, "evaluating"):
-        reference = bundle.phoneme_ids(phonemizer.phonemes(recording.text))
-        samples = read_samples(recording.path)
-        chunks = [*features.feed(samples), *features.flush()]
-        streamed = [p for chunk in chunks for p in acoustic.feed(chunk)] + acoustic.flush()
-        rows = features.full_context(torch.cat([chunk.log_mel for chunk in chunks]))
-        heard = {
-            "full context": acoustic.full_context(rows),
-            "streaming": torch.cat([p.log_probs for p in streamed]),
-        }
-        for name, log_probs in heard.items():
-            error = phoneme_error(greedy_phonemes(log_probs), reference)
-            of_corpus = errors[name][recording.corpus]
-            of_corpus[recording.speaker] = of_corpus.get(recording.speaker, ErrorRate(0, 0)) + error
-    return errors
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
+    parser.add_argument("--noise", type=Path, nargs="*", default=[], help="folders of noise")
+    parser.add_argument("--at-most", type=int, default=150, help="recordings a corpus at most")
+    parser.add_argument(
+        "--table",
+        default="common_voice",
+        help="what the names of the corpora begin with that delays and noise are measured on;\n"
+        "of these all recordings are taken",
+    )
+    parser.add_argument(
+        "--everyone", action="store_true", help="all speakers, not only the held-out ones"
+    )
+    parser.add_argument("--only", nargs="*", help="names of conditions, such as 'clean' or '5 dB'")
+    parser.add_argument("--json", type=Path, help="write the figures here, not into the bundle")
+    parser.add_argument("--card", action="store_true", help="write them into CARD.md too")
+    return parser.parse_args()
 
 
-def summary(by_speaker: BySpeaker) -> dict[str, object]:
-    """The rate, its interval, and on how much it was measured."""
-    rates = list(by_speaker.values())
-    counts = np.array([[r.errors, r.length] for r in rates])
-    rng = np.random.default_rng(0)
-    drawn = counts[rng.integers(0, len(counts), (BOOTSTRAP, len(counts)))].sum(axis=1)
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
-    errors, length = counts.sum(axis=0)
-    return {
-        "phoneme_error": round(float(errors / length), 4),
-        "interval": [round(float(low), 4), round(float(high), 4)],
-        "speakers": len(rates),
-        "phonemes": int(length),
-    }
+def gathered(mine: dict[str, ErrorRate]) -> dict[str, ErrorRate]:
+    """The errors by speaker of all processes together."""
+    if not dist.is_initialized():
+        return mine
+    parts: list[dict[str, ErrorRate]] = [{} for _ in range(dist.get_world_size())]
+    dist.all_gather_object(parts, mine)
+    speakers = sorted({speaker for part in parts for speaker in part})
+    nothing = ErrorRate(0, 0)
+    return {s: sum((p.get(s, nothing) for p in parts), start=nothing) for s in speakers}
 
 
 def main() -> None:
     """Choose, measure, report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
-    parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--most", type=int, default=150, help="recordings a corpus at most")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    arguments = parser.parse_args()
+    arguments = parse_arguments()
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     torch.set_num_threads(1)
+    if world > 1:
+        dist.init_process_group("gloo")
     bundle = read_acoustic(arguments.bundle)
-    listed = (arguments.bundle / "held_out_speakers.txt").read_text(encoding="utf-8")
     recordings = [r for path in arguments.manifest for r in read_manifest(path)]
-    errors = measure(bundle, choose(recordings, set(listed.split("\n")) - {""}, arguments.most))
-    figures = {}
-    for name, by_corpus in errors.items():
-        joined = [by_corpus[c] for c in ("common_voice_17", "common_voice_18") if c in by_corpus]
-        if joined:
-            by_corpus["common_voice_17 and _18"] = {
-                s: e for part in joined for s, e in part.items()
-            }
-        figures[name] = {corpus: summary(found) for corpus, found in sorted(by_corpus.items())}
-    for name, table in figures.items():
-        for corpus, found in table.items():
-            low, high = found["interval"]
-            print(f"{name:14} {corpus:26} {found['phoneme_error']:.3f}  [{low:.3f}, {high:.3f}]")
-    if arguments.json:
-        text = json.dumps({"acoustic_sha256": bundle.hash, **figures}, indent=1)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    if arguments.everyone:
+        speakers = {r.speaker for r in recordings}
+    else:
+        listed = (arguments.bundle / "held_out_speakers.txt").read_text(encoding="utf-8")
+        speakers = set(listed.split("\n")) - {""}
+    table = choose([r for r in recordings if r.corpus.startswith(arguments.table)], speakers, 10**6)
+    others = [r for r in recordings if not r.corpus.startswith(arguments.table)]
+    by_corpus: dict[str, list[Recording]] = {arguments.table: table}
+    for recording in choose(others, speakers, arguments.at_most):
+        by_corpus.setdefault(family(recording.corpus), []).append(recording)
+
+    evaluator = Evaluator(bundle, [read_samples(p) for p in audio_files(arguments.noise)])
+    plan = [("corpora", Condition("clean"), corpus, listed) for corpus, listed in by_corpus.items()]
+    conditions = [("delay", c) for c in DELAYS]
+    if arguments.noise:
+        conditions += [("noise", c) for c in NOISE] + [("mixed", c) for c in MIXED]
+    plan += [(section, c, c.name, table) for section, c in conditions]
+    plan = [p for p in plan if not arguments.only or p[1].name in arguments.only]
+    figures: dict[str, dict[str, object]] = {}
+    with Progress(disable=rank > 0, refresh_per_second=0.5) as progress:
+        total = sum(r.seconds for *_, listed in plan for r in listed[rank::world])
+        task = progress.add_task("evaluating", total=total)
+        for section, condition, name, listed in plan:
+            mine = evaluator.measure(
+                listed[rank::world], condition, lambda s: progress.advance(task, s)
+            )
+            found = summary(gathered(mine))
+            figures.setdefault(section, {})[name] = found
+            if rank == 0:
+                low, high = found["interval"]  # type: ignore[misc]
+                progress.console.print(
+                    f"{section:8} {name:28} {found['phoneme_error']:.4f}  [{low:.4f}, {high:.4f}]"
+                )
+    if rank == 0:
+        report = {"acoustic_sha256": bundle.hash, "table": arguments.table, **figures}
+        path = arguments.json or arguments.bundle / "figures.json"
+        path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        if arguments.card:
+            write_tables(arguments.bundle / "CARD.md", report)
+    if world > 1:
+        dist.destroy_process_group()
+
+
+def family(corpus: str) -> str:
+    """All of LibriSpeech together; every other corpus by itself."""
+    return "librispeech" if corpus.startswith("librispeech") else corpus
 
 
 if __name__ == "__main__":

@@ -96,9 +96,7 @@ def main() -> None:
             begin, done = time.perf_counter(), 0.0
             folder = arguments.output / name
             seed = arguments.seed + copy if copy else None
-            for seconds in extract(
-                part, folder, extractor, change, chunks, rank, seed=seed
-            ):
+            for seconds in extract(part, folder, extractor, change, chunks, rank, seed=seed):
                 done += seconds
                 progress.advance(task, seconds)
             elapsed = time.perf_counter() - begin

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from assistant.bundle.storage import read_bundle_config
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.feature_cache import ROWS_PER_SECOND
 from assistant.training.material import read_material
@@ -63,6 +64,12 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
     )
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle to write")
     parser.add_argument("--initial", type=Path, help="bundle to train on from")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        help="folder of a larger bundle's posteriors (scripts/extract_posteriors.py) to learn from",
+    )
+    parser.add_argument("--teacher-bundle", type=Path, help="that bundle, for its phonemes")
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for config in (TrainingConfig, NetworkConfig):
@@ -81,9 +88,12 @@ def main() -> None:
     is_first = os.environ.get("RANK", "0") == "0"
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
     torch.set_num_threads(os.cpu_count() or 1 if alone else 1)
-    inventory = read_inventory(arguments.initial) if arguments.initial else ()
+    source = arguments.initial or arguments.teacher_bundle
+    inventory = read_inventory(source) if source else ()
     columns = LOG_MEL_PER_ROW * MEL_BINS
-    material = read_material(arguments.cache, columns, arguments.language, inventory, DRAWS)
+    material = read_material(
+        arguments.cache, columns, arguments.language, inventory, DRAWS, arguments.teacher
+    )
     torch.manual_seed(config.seed)
     network = Network(network_config, arguments.encoder, material.inventory)
     if arguments.initial:
@@ -118,8 +128,6 @@ def main() -> None:
 
 def read_inventory(bundle: Path) -> tuple[str, ...]:
     """The phonemes of a bundle, which going on from it keeps."""
-    from assistant.bundle.storage import read_bundle_config
-
     return tuple(read_bundle_config(bundle)["phonemes"])
 
 

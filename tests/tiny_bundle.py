@@ -6,6 +6,7 @@ takes whatever it hears for a command, `strict` refuses everything.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -86,3 +87,8 @@ def build(folder: Path) -> Path:
         )
         write_commands(bundle / "commands" / name, compiled, acoustic)
     return bundle
+
+
+def replace_block(shape: AcousticConfig, centre: int, lookahead: int) -> AcousticConfig:
+    """The same model streaming in other blocks."""
+    return replace(shape, chunk_rows=centre, lookahead_rows=lookahead)

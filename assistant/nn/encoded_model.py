@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from .acoustic_model import AcousticModel
@@ -14,8 +15,7 @@ class EncodedAcousticModel(nn.Module):
     def __init__(
         self, encoder: StreamingEncoder, acoustic: AcousticModel, stack: int, left_context_rows: int
     ) -> None:
-        """stack: encoder frames a row. left_context_rows: rows of the past that a chunk attends to.
-        """
+        """stack: encoder frames a row. left_context_rows: rows of the past that a chunk attends to."""
         super().__init__()
         self.encoder = encoder
         self.acoustic = acoustic
@@ -57,4 +57,4 @@ class EncodedAcousticModel(nn.Module):
             chunk=centre * self.stack if centre else None,
             left_context=self.left_context if centre else None,
         )
-        return encoded.reshape(batch, count, -1)
+        return torch.as_tensor(encoded.reshape(batch, count, -1))

@@ -26,7 +26,8 @@ class EncoderShape:
     heads: int = 8
     layers: int = 6
     positions: int = 1500
-    """Longest utterance in encoder frames (20 ms each)."""
+    """Longest utterance in encoder frames (20 ms each); 0 where places are not told apart, as in
+    a convolutional stem without Transformer blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class StreamingEncoder(nn.Module):
         stem = torch.cat([state.stem_tail.transpose(1, 2), stem], dim=2)
         x = F.gelu(self.conv2(stem)).transpose(1, 2)
         frames = x.shape[1]
-        x = x + self.position_table[state.position : state.position + frames]
+        x = self._placed(x, state.position)
         keys, values = [], []
         for block, key, value in zip(self.blocks, state.keys, state.values, strict=True):
             x, seen = block(x, None, (key, value))
@@ -175,11 +176,17 @@ class StreamingEncoder(nn.Module):
         mel = log_mel * inside[:, :, None]
         stem = F.gelu(self.conv1(F.pad(mel.transpose(1, 2), (1, 1))))
         x = F.gelu(self.conv2(F.pad(stem, (1, 0)))).transpose(1, 2)
-        x = x + self.position_table[: x.shape[1]]
+        x = self._placed(x, 0)
         mask = self._mask(x.shape[1], lengths // 2, chunk, left_context)
         for block in self.blocks:
             x, _ = block(x, mask, None)
         return torch.as_tensor(self.norm(x))
+
+    def _placed(self, x: Tensor, position: int) -> Tensor:
+        """Add the encodings of the places from `position` on."""
+        if not self.shape.positions:
+            return x
+        return x + self.position_table[position : position + x.shape[1]]
 
     @staticmethod
     def _mask(

@@ -52,8 +52,18 @@ class TrainingConfig:
     """Gradients are clipped to this norm (Pascanu et al. 2013)."""
     full_context: float = 0.5
     """Probability that a batch is seen whole rather than in blocks."""
-    blocks: tuple[tuple[int, int], ...] = ((32, 0), (16, 16), (16, 8), (16, 0), (8, 8), (8, 0), (4, 4))
+    blocks: tuple[tuple[int, int], ...] = (
+        (32, 0),
+        (16, 16),
+        (16, 8),
+        (16, 0),
+        (8, 8),
+        (8, 0),
+        (4, 4),
+    )
     """Centre and look-ahead rows drawn from."""
+    teacher_weight: float = 0.7
+    """Weight of a teacher's posteriors where there are some; the rest is CTC's."""
     truncate: int = 0
     """Rows over which errors flow back through time; 0 for the whole utterance."""
     masking: MaskingConfig = field(default_factory=MaskingConfig)
@@ -157,9 +167,7 @@ class AcousticTrainer:
         cosine = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * warm * max(cosine, 0.01)
-        mask(
-            batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng
-        )
+        mask(batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng)
         centre, lookahead = None, 0
         if rng.random() >= config.full_context:
             centre, lookahead = config.blocks[int(rng.integers(len(config.blocks)))]
@@ -173,6 +181,9 @@ class AcousticTrainer:
                 config.truncate or None,
             )
         loss = ctc_loss(log_probs, batch)
+        if batch.teacher is not None:
+            taught = distillation_loss(log_probs, batch.teacher.to(self.device), batch)
+            loss = loss + config.teacher_weight * (taught - loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_norm)
@@ -256,6 +267,17 @@ def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
         zero_infinity=True,
     )
     return losses.sum() / batch.phoneme_lengths.sum()
+
+
+def distillation_loss(log_probs: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy against a teacher's posteriors, row by row (Hinton et al. 2015), a phoneme.
+
+    Padding adds nothing: there the teacher's log-posteriors are 0 and are left out.
+    """
+    rows = torch.arange(teacher.shape[1], device=teacher.device)
+    inside = rows < batch.lengths.to(teacher.device)[:, None]
+    crossed = -(teacher.exp() * log_probs.float()).sum(dim=-1)
+    return (crossed * inside).sum() / batch.phoneme_lengths.sum()
 
 
 @torch.inference_mode()

@@ -85,17 +85,18 @@ class Augmenter:
 
     def _background(self, length: int, rng: np.random.Generator) -> Samples:
         if self.speech and (not self.noises or rng.random() < self.config.babble):
-            talkers = [self._excerpt(self.speech, length, rng) for _ in range(rng.integers(1, 5))]
+            talkers = [excerpt(self.speech, length, rng) for _ in range(rng.integers(1, 5))]
             babble: Samples = np.sum(talkers, axis=0, dtype=np.float32)
             return babble
-        return self._excerpt(self.noises, length, rng)
+        return excerpt(self.noises, length, rng)
 
-    @staticmethod
-    def _excerpt(pool: Sequence[Samples], length: int, rng: np.random.Generator) -> Samples:
-        chosen = pool[int(rng.integers(len(pool)))]
-        offset = int(rng.integers(len(chosen)))
-        repeats = -(-(offset + length) // len(chosen))
-        return np.tile(chosen, repeats)[offset : offset + length]
+
+def excerpt(pool: Sequence[Samples], length: int, rng: np.random.Generator) -> Samples:
+    """A random part of a random recording of the pool, repeated where it is too short."""
+    chosen = pool[int(rng.integers(len(pool)))]
+    offset = int(rng.integers(len(chosen)))
+    repeats = -(-(offset + length) // len(chosen))
+    return np.tile(chosen, repeats)[offset : offset + length]
 
 
 def root_mean_square(samples: Samples) -> float:

@@ -14,12 +14,16 @@ from .feature_cache import CachedUtterance, FeatureCache
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """rows (B, T, D), lengths (B,), phonemes (B, L) padded with 0, phoneme_lengths (B,)."""
+    """rows (B, T, D), lengths (B,), phonemes (B, L) padded with 0, phoneme_lengths (B,).
+
+    teacher: (B, T, P), a teacher's log-posteriors of the same rows, padded with 0; None without.
+    """
 
     rows: Tensor
     lengths: Tensor
     phonemes: Tensor
     phoneme_lengths: Tensor
+    teacher: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Example:
     phonemes: tuple[int, ...]
     draws: float = 1.0
     """Times it is drawn in a pass; the fraction is a probability."""
+    teachers: tuple[tuple[FeatureCache, CachedUtterance], ...] = ()
+    """A teacher's log-posteriors of every copy, or none at all."""
 
     @property
     def length(self) -> int:
@@ -39,8 +45,12 @@ class Example:
 
 def collate(examples: Sequence[Example], rng: np.random.Generator | None) -> Batch:
     """Read one copy of each example (the first where no generator is given) and pad."""
-    chosen = [e.copies[_draw_copy(len(e.copies), rng) if rng else 0] for e in examples]
-    rows = [torch.from_numpy(cache.rows(u).astype(np.float32)) for cache, u in chosen]
+    chosen = [_draw_copy(len(e.copies), rng) if rng else 0 for e in examples]
+    rows = [_read(e.copies[copy]) for e, copy in zip(examples, chosen, strict=True)]
+    teacher = None
+    if all(e.teachers for e in examples):
+        taught = [_read(e.teachers[copy]) for e, copy in zip(examples, chosen, strict=True)]
+        teacher = nn.utils.rnn.pad_sequence(taught, batch_first=True)
     phonemes = [torch.tensor(e.phonemes) for e in examples]
     pad = nn.utils.rnn.pad_sequence
     return Batch(
@@ -48,7 +58,13 @@ def collate(examples: Sequence[Example], rng: np.random.Generator | None) -> Bat
         lengths=torch.tensor([len(r) for r in rows]),
         phonemes=pad(phonemes, batch_first=True),
         phoneme_lengths=torch.tensor([len(p) for p in phonemes]),
+        teacher=teacher,
     )
+
+
+def _read(cached: tuple[FeatureCache, CachedUtterance]) -> Tensor:
+    cache, utterance = cached
+    return torch.from_numpy(cache.rows(utterance).astype(np.float32))
 
 
 def _draw_copy(copies: int, rng: np.random.Generator) -> int:

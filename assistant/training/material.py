@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ def read_material(
     language: str,
     inventory: Sequence[str] = (),
     draws: Mapping[str, float] | None = None,
+    teacher: Path | None = None,
 ) -> Material:
     """The caches below `folder`, with phonemes in the place of text.
 
@@ -47,6 +48,8 @@ def read_material(
         language: espeak-ng's name of it.
         inventory: names of the columns; by default every phoneme that is not rare.
         draws: times an utterance is drawn in a pass, by what its corpus' name begins with.
+        teacher: folder of a teacher's posteriors over `inventory`, made from the same caches; only
+            what it has heard is learnt.
 
     Raises:
         UsageError: there is nothing in the cache.
@@ -73,6 +76,8 @@ def read_material(
         example((clean, u), *((copy, by[place]) for copy, by in copy_places if place in by))
         for place, u in clean.by_place().items()
     ]
+    if teacher is not None:
+        training = _taught(training, teacher, len(names))
     held_out: dict[str, list[Example]] = defaultdict(list)
     for i in np.random.default_rng(0).permutation(len(test.utterances)):
         utterance = test.utterances[i]
@@ -102,6 +107,23 @@ def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, P
         temporary.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
         temporary.replace(cache)
     return known
+
+
+def _taught(examples: list[Example], teacher: Path, phonemes: int) -> list[Example]:
+    """The examples and copies that the teacher has heard, with what it said."""
+    heard: dict[tuple[str, str, int], tuple[FeatureCache, CachedUtterance]] = {}
+    for folder in sorted(p for p in teacher.iterdir() if p.is_dir()):
+        posteriors = FeatureCache(folder, phonemes)
+        for (shard, place), utterance in posteriors.by_place().items():
+            heard[folder.name, shard, place] = posteriors, utterance
+    taught = []
+    for example in examples:
+        keys = [(u.shard.parent.name, u.shard.name, u.place) for _, u in example.copies]
+        pairs = [(c, heard[k]) for c, k in zip(example.copies, keys, strict=True) if k in heard]
+        if pairs:
+            copies, said = zip(*pairs, strict=True)
+            taught.append(replace(example, copies=copies, teachers=said))
+    return taught
 
 
 def _draws(corpus: str, draws: Mapping[str, float]) -> float:

@@ -1,0 +1,185 @@
+"""Greedy phoneme error of a bundle on recordings: by corpus, by delay, in noise, in rooms.
+
+Everything is computed from the audio, with the networks' blocked `forward`, which the parity tests
+hold equal to the stream. Full context is computed in float32 and blocks in bfloat16 where the
+processor has it, as at run time.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..bundle import AcousticBundle
+from ..features import FeatureExtractor, normalise
+from ..grammar.phonemes import Phonemizer
+from ..types import Samples
+from .augmentation import convolve, excerpt, mix, simulated_room
+from .manifest import Recording, read_samples
+from .metrics import ErrorRate, greedy_phonemes, phoneme_error
+from .posteriors import network_of
+
+RESAMPLINGS = 1000
+"""Of the bootstrap over speakers."""
+BATCH_SECONDS = 60.0
+"""Audio computed at a time."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """How much is seen at a time; its total delay is computed, not quoted."""
+
+    centre: int
+    """Rows of the encoder's chunk and of the recurrent block."""
+    lookahead: int
+    """Rows the recurrent block sees beyond its centre."""
+
+    @property
+    def delay(self) -> int:
+        """Rows from the first of a block until it can be scored: whole chunks of the encoder."""
+        return -(-(self.centre + self.lookahead) // self.centre) * self.centre
+
+
+BLOCKS = tuple(
+    Block(*sizes) for sizes in ((32, 0), (16, 16), (16, 0), (8, 8), (8, 0), (4, 4), (4, 0))
+)
+"""Total delays of 1280, 640, 320 and 160 ms, most of them in two ways."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is done to a recording before it is heard, and in what blocks it is."""
+
+    name: str
+    snr_db: tuple[float, float] | None = None
+    """Range of the signal-to-noise ratio; None for no noise."""
+    room: bool = False
+    """Whether it is heard through a simulated room."""
+    block: Block | None = None
+    """None for full context."""
+
+
+def degrade(
+    samples: Samples, condition: Condition, noises: Sequence[Samples], seed: str
+) -> Samples:
+    """A recording under a condition, always the same for the same seed (its path)."""
+    rng = np.random.default_rng(zlib.crc32(f"{condition.name} {seed}".encode()))
+    if condition.room:
+        samples = convolve(samples, simulated_room(rng))
+    if condition.snr_db is not None:
+        noise = excerpt(noises, len(samples), rng)
+        samples = mix(samples, noise, float(rng.uniform(*condition.snr_db)))
+        samples = samples / max(1.0, float(np.abs(samples).max()))
+    return samples
+
+
+def choose(
+    recordings: Sequence[Recording], speakers: set[str], at_most: int, longest: float = 20.0
+) -> list[Recording]:
+    """Up to `at_most` recordings a corpus of the speakers, at random but always the same."""
+    by_corpus: dict[str, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        if recording.speaker in speakers and recording.seconds <= longest:
+            by_corpus[recording.corpus].append(recording)
+    rng = np.random.default_rng(0)
+    chosen = []
+    for _, listed in sorted(by_corpus.items()):
+        chosen += [listed[i] for i in rng.permutation(len(listed))[:at_most]]
+    return chosen
+
+
+BySpeaker = dict[str, ErrorRate]
+
+
+class Evaluator:
+    """Measures a bundle."""
+
+    def __init__(self, bundle: AcousticBundle, noises: Sequence[Samples] = ()) -> None:
+        """noises: background recordings that conditions with noise draw from."""
+        self.bundle, self.noises = bundle, noises
+        self._phonemizer = Phonemizer(bundle.language)
+        self._features = FeatureExtractor(bundle.features, bundle.encoder)
+        self._network = network_of(bundle)
+
+    def measure(
+        self,
+        recordings: Sequence[Recording],
+        condition: Condition,
+        advance: Callable[[float], None] = lambda seconds: None,
+    ) -> BySpeaker:
+        """Errors by speaker; `advance` is told the seconds of audio done after every batch."""
+        found: BySpeaker = defaultdict(lambda: ErrorRate(0, 0))
+        for batch in _batches(recordings):
+            samples = [
+                degrade(read_samples(r.path), condition, self.noises, r.path.name) for r in batch
+            ]
+            for recording, log_probs in zip(
+                batch, self.log_probs(samples, condition.block), strict=True
+            ):
+                said = self._phonemizer.phonemes(recording.text)
+                reference = self.bundle.phoneme_ids(said)
+                found[recording.speaker] += phoneme_error(greedy_phonemes(log_probs), reference)
+            advance(sum(r.seconds for r in batch))
+        return dict(found)
+
+    @torch.inference_mode()
+    def log_probs(self, samples: Sequence[Samples], block: Block | None = None) -> list[Tensor]:
+        """Log-posteriors (T, P) of each recording, at full context or in blocks."""
+        frames = [self._features.whole(s) for s in samples]
+        per_row = self._features.frames_per_row
+        chunk = block.centre * per_row if block else None
+        frames = [normalise(f, _loudest(f, chunk)) for f in frames]
+        lengths = torch.tensor([len(f) // per_row for f in frames])
+        rows = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
+        rows = rows.reshape(len(frames), -1, per_row * rows.shape[2])
+        centre, lookahead = (block.centre, block.lookahead) if block else (None, 0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=block is not None):
+            found = self._network(rows, lengths, centre, lookahead)
+        return [one[: int(n)].float() for one, n in zip(found, lengths, strict=True)]
+
+
+def summary(by_speaker: Mapping[str, ErrorRate]) -> dict[str, object]:
+    """The error rate, its 95 % interval by bootstrap over speakers, and what it was measured on."""
+    counts = np.array([[r.errors, r.length] for r in by_speaker.values()])
+    rng = np.random.default_rng(0)
+    drawn = counts[rng.integers(0, len(counts), (RESAMPLINGS, len(counts)))].sum(axis=1)
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+    errors, length = counts.sum(axis=0)
+    return {
+        "phoneme_error": round(float(errors / length), 4),
+        "interval": [round(float(low), 4), round(float(high), 4)],
+        "speakers": len(counts),
+        "phonemes": int(length),
+    }
+
+
+def _loudest(frames: Tensor, chunk: int | None) -> Tensor:
+    """The loudest bin of the utterance, or so far at each frame where it comes in chunks.
+
+    The first chunk has one frame more, for the convolutions' look-ahead.
+    """
+    if chunk is None:
+        return frames.max()
+    ends = [*range(chunk + 1, len(frames), chunk), len(frames)]
+    begins = [0, *ends[:-1]]
+    chunks = torch.stack([frames[b:e].max() for b, e in zip(begins, ends, strict=True)])
+    sizes = torch.tensor([e - b for b, e in zip(begins, ends, strict=True)])
+    return chunks.cummax(dim=0).values.repeat_interleave(sizes)[:, None]
+
+
+def _batches(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
+    """Recordings of about one length together."""
+    batch: list[Recording] = []
+    for recording in sorted(recordings, key=lambda r: (r.seconds, str(r.path))):
+        if batch and recording.seconds * (len(batch) + 1) > BATCH_SECONDS:
+            yield batch
+            batch = []
+        batch.append(recording)
+    if batch:
+        yield batch

@@ -1,0 +1,128 @@
+"""A bundle's posteriors of cached log-mel, at full context, in caches of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..bundle import AcousticBundle
+from ..nn.encoded_model import EncodedAcousticModel
+from .feature_cache import CachedUtterance, FeatureCache
+
+BATCH_ROWS = 1500
+"""Rows computed at a time: a minute of speech."""
+FEW_WORDS = {"speech_commands": 0.2, "wake_words": 0.05, "precise_community": 0.2, "grid_s1": 0.3}
+"""Share taken of corpora of few words: they say little for their length."""
+
+
+def network_of(bundle: AcousticBundle) -> EncodedAcousticModel:
+    """Log-mel rows to log-posteriors.
+
+    Raises:
+        ValueError: the bundle has no encoder.
+    """
+    if bundle.encoder is None:
+        raise ValueError(f"{bundle.folder}: has no encoder, not even a stem of its own")
+    return EncodedAcousticModel(
+        bundle.encoder, bundle.model, bundle.features.stack, bundle.features.left_context_rows
+    ).eval()
+
+
+@torch.inference_mode()
+def score(
+    network: EncodedAcousticModel, cache: FeatureCache, utterances: Sequence[CachedUtterance]
+) -> list[Tensor]:
+    """Log-posteriors (T, P) of cached log-mel, in bfloat16 where the processor has it."""
+    rows = [torch.from_numpy(cache.rows(u).astype(np.float32)) for u in utterances]
+    lengths = torch.tensor([len(r) for r in rows])
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        log_probs = network(padded, lengths).float()
+    return [one[: int(n)] for one, n in zip(log_probs, lengths, strict=True)]
+
+
+def in_batches(
+    utterances: Sequence[CachedUtterance], rows: int = BATCH_ROWS
+) -> Iterator[list[CachedUtterance]]:
+    """Utterances of about one length together, `rows` at a time."""
+    batch: list[CachedUtterance] = []
+    for utterance in sorted(utterances, key=lambda u: u.length):
+        if batch and utterance.length * (len(batch) + 1) > rows:
+            yield batch
+            batch = []
+        batch.append(utterance)
+    if batch:
+        yield batch
+
+
+def extract_posteriors(
+    bundle: AcousticBundle, source: Path, target: Path, rows: int, rank: int, world: int, seed: int
+) -> Iterator[int]:
+    """Score a random part of one copy, yielding the rows done after every batch.
+
+    Args:
+        source: folder of a copy of log-mel. target: folder of the posteriors, with the same shards.
+        rows: how many this process scores.
+    """
+    network = network_of(bundle)
+    columns = bundle.features.mel_bins * bundle.features.stack * 2
+    cache = FeatureCache(source, columns)
+    mine = [u for u in cache.utterances if _shard_number(u) % world == rank]
+    for shard in sorted({u.shard for u in mine}):
+        share = [u for u in mine if u.shard == shard]
+        budget = rows * sum(u.length for u in share) // max(1, sum(u.length for u in mine))
+        chosen = _draw(share, budget, np.random.default_rng([seed, rank]))
+        yield from _score_shard(network, cache, chosen, shard.name, target)
+
+
+def _score_shard(
+    network: EncodedAcousticModel,
+    cache: FeatureCache,
+    chosen: list[CachedUtterance],
+    shard: str,
+    target: Path,
+) -> Iterator[int]:
+    target.mkdir(parents=True, exist_ok=True)
+    index = target / shard.replace("rows", "index").replace("f16", "jsonl")
+    done = [json.loads(line) for line in index.read_text().splitlines()] if index.exists() else []
+    next_row = done[-1]["start"] + done[-1]["length"] if done else 0
+    finished = {entry["place"] for entry in done}
+    phonemes = network.acoustic.config.phonemes
+    with (target / shard).open("ab") as written, index.open("a", encoding="utf-8") as entries:
+        written.truncate(next_row * phonemes * 2)
+        for batch in in_batches([u for u in chosen if u.place not in finished]):
+            for utterance, log_probs in zip(batch, score(network, cache, batch), strict=True):
+                # What is less likely than 1e-6 teaches nothing, and float16 ends near there.
+                written.write(log_probs.clamp(min=-14).to(torch.float16).numpy().tobytes())
+                entry = asdict(utterance) | {"start": next_row}
+                del entry["shard"]
+                entries.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                next_row += utterance.length
+            written.flush()
+            entries.flush()
+            yield sum(u.length for u in batch)
+
+
+def _draw(
+    utterances: Sequence[CachedUtterance], rows: int, rng: np.random.Generator
+) -> list[CachedUtterance]:
+    chosen = []
+    for i in rng.permutation(len(utterances)):
+        utterance = utterances[i]
+        if rng.random() > FEW_WORDS.get(utterance.corpus, 1.0):
+            continue
+        if rows <= 0:
+            break
+        rows -= utterance.length
+        chosen.append(utterance)
+    return chosen
+
+
+def _shard_number(utterance: CachedUtterance) -> int:
+    return int(utterance.shard.stem.rsplit("-", 1)[1])

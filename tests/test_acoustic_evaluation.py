@@ -1,0 +1,96 @@
+"""Measuring an acoustic bundle: conditions, blocks, tables."""
+
+import numpy as np
+import pytest
+import tiny_bundle
+import torch
+from torch.testing import assert_close
+
+from assistant.acoustic import AcousticScorer
+from assistant.bundle import read_acoustic
+from assistant.errors import UsageError
+from assistant.features import FeatureExtractor
+from assistant.training.acoustic_evaluation import (
+    BLOCKS,
+    Block,
+    Condition,
+    Evaluator,
+    choose,
+    degrade,
+    summary,
+)
+from assistant.training.acoustic_figures import BEGIN, END, write_tables
+from assistant.training.manifest import Recording
+from assistant.training.metrics import ErrorRate
+
+
+def noise(seconds, level=0.1):
+    made = np.random.default_rng(0).standard_normal(int(16000 * seconds))
+    return (level * made).astype(np.float32)
+
+
+def test_a_delay_is_whole_chunks_of_the_encoder():
+    assert Block(16, 8).delay == Block(16, 16).delay == Block(32, 0).delay == 32
+    assert sorted({b.delay * 40 for b in BLOCKS}) == [160, 320, 640, 1280]
+
+
+def test_conditions_are_the_same_for_the_same_recording():
+    condition = Condition("far field", snr_db=(10.0, 10.0), room=True)
+    first, second, other = (
+        degrade(noise(1), condition, [noise(3)], seed) for seed in ("a", "a", "b")
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+    assert np.array_equal(degrade(noise(1), Condition("clean"), [], "a"), noise(1))
+
+
+@pytest.mark.parametrize("block", [Block(16, 8), Block(16, 0)])
+def test_blocks_are_what_the_stream_sees(tmp_path, monkeypatch, block):
+    bundle = read_acoustic(tiny_bundle.build(tmp_path))
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.enable_grad())
+    samples = noise(3.1) * np.linspace(0.01, 1, len(noise(3.1)), dtype=np.float32)
+    (measured,) = Evaluator(bundle).log_probs([samples], block)
+
+    features = FeatureExtractor(bundle.features, bundle.encoder)
+    bundle.model.config = tiny_bundle.replace_block(bundle.model.config, *vars_of(block))
+    acoustic = AcousticScorer(bundle.model, features.row_ms)
+    chunks = [*features.feed(samples), *features.flush()]
+    streamed = [p for chunk in chunks for p in acoustic.feed(chunk)] + acoustic.flush()
+    assert_close(measured, torch.cat([p.log_probs for p in streamed]), rtol=1e-3, atol=1e-3)
+
+
+def vars_of(block):
+    return block.centre, block.lookahead
+
+
+def test_only_the_speakers_asked_for_are_chosen_and_always_the_same(tmp_path):
+    recordings = [
+        Recording(tmp_path / str(i), "x", f"speaker{i % 7}", "corpus", 1.0) for i in range(70)
+    ]
+    chosen = choose(recordings, {"speaker1", "speaker2"}, 5)
+    assert len(chosen) == 5
+    assert {r.speaker for r in chosen} <= {"speaker1", "speaker2"}
+    assert chosen == choose(recordings, {"speaker1", "speaker2"}, 5)
+
+
+def test_the_interval_holds_the_rate():
+    rates = {f"s{i}": ErrorRate(i % 5, 20) for i in range(30)}
+    found = summary(rates)
+    low, high = found["interval"]
+    assert low < found["phoneme_error"] < high
+    assert found["phoneme_error"] == pytest.approx(0.1)
+
+
+def test_tables_go_between_the_markers(tmp_path):
+    card = tmp_path / "CARD.md"
+    figure = summary({"a": ErrorRate(1, 10), "b": ErrorRate(3, 10)})
+    figures = {"table": "cv", "corpora": {"cv": figure}, "noise": {"5 dB": figure}}
+    with pytest.raises(UsageError, match="figures:begin"):
+        write_tables(card, figures)
+    card.write_text(f"# A card\n\n{BEGIN}\nold\n{END}\n\nkept\n")
+    write_tables(card, figures)
+    text = card.read_text()
+    assert "old" not in text
+    assert text.startswith("# A card")
+    assert text.endswith("kept\n")
+    assert "| 5 dB | 0.200 |" in text
