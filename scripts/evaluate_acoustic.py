@@ -15,6 +15,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from rich.progress import Progress
@@ -57,6 +58,9 @@ def parse_arguments() -> argparse.Namespace:
         "of these all recordings are taken",
     )
     parser.add_argument(
+        "--sample", type=int, default=10**6, help="of these for delays and noise, at random"
+    )
+    parser.add_argument(
         "--everyone", action="store_true", help="all speakers, not only the held-out ones"
     )
     parser.add_argument("--only", nargs="*", help="names of conditions, such as 'clean' or '5 dB'")
@@ -91,6 +95,7 @@ def main() -> None:
         listed = (arguments.bundle / "held_out_speakers.txt").read_text(encoding="utf-8")
         speakers = set(listed.split("\n")) - {""}
     table = choose([r for r in recordings if r.corpus.startswith(arguments.table)], speakers, 10**6)
+    table = [table[i] for i in np.random.default_rng(0).permutation(len(table))]
     others = [r for r in recordings if not r.corpus.startswith(arguments.table)]
     by_corpus: dict[str, list[Recording]] = {arguments.table: table}
     for recording in choose(others, speakers, arguments.at_most):
@@ -101,7 +106,10 @@ def main() -> None:
     conditions = [("delay", c) for c in DELAYS]
     if arguments.noise:
         conditions += [("noise", c) for c in NOISE] + [("mixed", c) for c in MIXED]
-    plan += [(section, c, c.name, table) for section, c in conditions]
+    sample = table[: arguments.sample]
+    if len(sample) < len(table):
+        conditions.insert(0, ("sample", Condition("clean")))
+    plan += [(section, c, c.name, sample) for section, c in conditions]
     plan = [p for p in plan if not arguments.only or p[1].name in arguments.only]
     figures: dict[str, dict[str, object]] = {}
     with Progress(disable=rank > 0, refresh_per_second=0.5) as progress:

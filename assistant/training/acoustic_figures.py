@@ -19,8 +19,9 @@ TITLES = {
 
 
 def tables(figures: Mapping[str, Any]) -> str:
-    """The figures as Markdown."""
+    """The figures as Markdown; delays, noise and rooms stand against the same recordings clean."""
     clean = figures["corpora"][figures["table"]]
+    reference = figures.get("sample", {}).get("clean", clean)
     lines = []
     for section, (title, first) in TITLES.items():
         if section not in figures:
@@ -32,11 +33,12 @@ def tables(figures: Mapping[str, Any]) -> str:
         lines += [f"| {' | '.join([first, *heading])} |", "|---" * (1 + len(heading)) + "|"]
         rows = dict(figures[section])
         if section in ("delay", "noise"):
-            rows = {"full context" if section == "delay" else "clean": clean} | rows
+            rows = {"full context" if section == "delay" else "clean": reference} | rows
         for name, found in rows.items():
             low, high = found["interval"]
             error = found["phoneme_error"]
-            last = f"{error / clean['phoneme_error'] - 1:+.0%}" if relative else found["speakers"]
+            against = reference["phoneme_error"]
+            last = f"{error / against - 1:+.0%}" if relative else found["speakers"]
             lines.append(f"| {name} | {error:.3f} | {low:.3f}–{high:.3f} | {last} |")
     return "\n".join(lines).strip()
 

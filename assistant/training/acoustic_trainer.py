@@ -131,7 +131,8 @@ class AcousticTrainer:
         rng = np.random.default_rng([self.config.seed, self.rank, self.update])
         torch.manual_seed(self.config.seed + self.update)
         network: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
-        source = batches(self.training, self.config.batch_rows, rng)
+        shared = np.random.default_rng([self.config.seed, self.update])
+        source = batches(self.training, self.config.batch_rows, rng, shared)
         begin, rows, losses = time.perf_counter(), 0, []
         columns = (
             TextColumn("{task.description}"),
@@ -169,8 +170,9 @@ class AcousticTrainer:
             group["lr"] = peak * warm * max(cosine, 0.01)
         mask(batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng)
         centre, lookahead = None, 0
-        if rng.random() >= config.full_context:
-            centre, lookahead = config.blocks[int(rng.integers(len(config.blocks)))]
+        drawing = np.random.default_rng([config.seed, self.update])  # the same in all processes
+        if drawing.random() >= config.full_context:
+            centre, lookahead = config.blocks[int(drawing.integers(len(config.blocks)))]
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16):
             log_probs = network(

@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from .feature_cache import CachedUtterance, FeatureCache
 
 
+ORDERED = 1000
+"""Classes of length that batches are put into a random order by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """rows (B, T, D), lengths (B,), phonemes (B, L) padded with 0, phoneme_lengths (B,).
@@ -73,9 +77,16 @@ def _draw_copy(copies: int, rng: np.random.Generator) -> int:
 
 
 def batches(
-    examples: Sequence[Example], batch_rows: int, rng: np.random.Generator
+    examples: Sequence[Example],
+    batch_rows: int,
+    rng: np.random.Generator,
+    shared: np.random.Generator,
 ) -> Iterator[list[Example]]:
-    """Examples of about one length together, in random order; endless."""
+    """Examples of about one length together, in random order; endless.
+
+    `shared` is the same in all processes, so that they compute batches of about one length at a
+    time and none waits for another.
+    """
     while True:
         drawn = [e for e in examples for _ in range(int(e.draws + rng.random()))]
         noisy_length = [e.length * rng.uniform(0.9, 1.1) for e in drawn]
@@ -86,5 +97,5 @@ def batches(
             if groups[-1] and longest * (len(groups[-1]) + 1) > batch_rows:
                 groups.append([])
             groups[-1].append(example)
-        for i in rng.permutation(len(groups)):
-            yield groups[i]
+        for place in shared.permutation(ORDERED):
+            yield from groups[place * len(groups) // ORDERED : (place + 1) * len(groups) // ORDERED]
