@@ -28,6 +28,11 @@ def home() -> CommandSet:
 
 
 @pytest.fixture(scope="module")
+def casa() -> CommandSet:
+    return load_commands([COMMANDS / "home.pt.yaml"])
+
+
+@pytest.fixture(scope="module")
 def coffee() -> CommandSet:
     return load_commands([COMMANDS / "coffee.en.yaml"])
 
@@ -360,8 +365,18 @@ def test_home_sentences_have_exactly_one_reading(home: CommandSet) -> None:
         assert accepts(home.network, sentence.words) == expected, " ".join(sentence.words)
 
 
-def test_home_stays_moderate_in_size(home: CommandSet) -> None:
+def test_portuguese_sentences_have_exactly_one_reading(casa: CommandSet) -> None:
+    test_home_sentences_have_exactly_one_reading(casa)
+
+
+def test_home_stays_moderate_in_size(home: CommandSet, casa: CommandSet) -> None:
     assert len(home.network.arcs) < 15_000
+    assert len(casa.network.arcs) < 15_000
+
+
+def test_one_policy_serves_both_languages(home: CommandSet, casa: CommandSet) -> None:
+    assert casa.intents == home.intents
+    assert {s: set(v) for s, v in casa.slots.items()} == {s: set(v) for s, v in home.slots.items()}
 
 
 @pytest.mark.parametrize(
@@ -408,6 +423,56 @@ def test_home_understands(
     home: CommandSet, sentence: str, intent: str, slots: dict[str, object]
 ) -> None:
     assert accepts(home.network, words(sentence)) == [(intent, slots)]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "intent", "slots"),
+    [
+        ("acende a luz da cozinha por favor", "setLight", {"state": "on", "room": "kitchen"}),
+        ("você poderia apagar todas as luzes", "setLight", {"state": "off", "room": "everywhere"}),
+        ("quero que você desligue as luzes do quarto das crianças", "setLight",
+         {"state": "off", "room": "kids room"}),
+        ("diminua a luz da sala para trinta e cinco por cento", "setBrightness",
+         {"room": "living room", "brightness": 35}),
+        ("coloca as lâmpadas no máximo", "setBrightness", {"brightness": 100}),
+        ("deixe as luzes da sala de jantar azuis", "setColour",
+         {"room": "dining room", "colour": "blue"}),
+        ("coloque o ar condicionado em vinte e um graus e meio", "setTemperature",
+         {"temperature": 21.5}),
+        ("timer de uma hora e vinte e dois minutos", "setTimer", {"hours": 1, "minutes": 22}),
+        ("cria um temporizador de duas horas e meia", "setTimer", {"hours": 2, "minutes": 30}),
+        ("me avisa daqui a meia hora", "setTimer", {"minutes": 30}),
+        ("cancela o alarme", "cancelTimer", {}),
+        ("aumenta o volume para quarenta", "setVolume", {"level": 40}),
+        ("abaixa o som um pouquinho", "changeVolume", {"direction": "down"}),
+        ("para a música", "mediaControl", {"command": "stop"}),
+        ("próxima música", "mediaControl", {"command": "next"}),
+        ("abre o bloco de notas", "openApplication", {"application": "text editor"}),
+        ("como está o tempo hoje", "openSite", {"site": "weather"}),
+        ("minimiza essa janela", "controlWindow", {"operation": "minimize"}),
+        ("vai para a área de trabalho dois", "switchWorkspace", {"workspace": 2}),
+        ("tira um print da tela", "takeScreenshot", {}),
+        ("bloqueia o computador", "lockScreen", {}),
+        ("que horas são", "askTime", {}),
+        ("que dia é hoje", "askDate", {}),
+        ("sim por favor", "confirm", {}),
+        ("não obrigado", "deny", {}),
+        ("cancela isso", "cancel", {}),
+        ("deixa pra lá", "neverMind", {}),
+    ],
+)  # fmt: skip
+def test_portuguese_home_understands(
+    casa: CommandSet, sentence: str, intent: str, slots: dict[str, object]
+) -> None:
+    assert accepts(casa.network, words(sentence)) == [(intent, slots)]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["vinte e dois horas", "timer de duas minutos", "quero que você acende a luz", "luzes azul"],
+)
+def test_portuguese_agrees_in_gender_and_number(casa: CommandSet, sentence: str) -> None:
+    assert not accepts(casa.network, words(sentence))
 
 
 def test_coffee_orders(coffee: CommandSet) -> None:

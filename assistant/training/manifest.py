@@ -17,9 +17,15 @@ from ..errors import UsageError
 from ..types import SAMPLE_RATE, Samples
 
 TEST_VOICES = frozenset(
-    ("af_heart", "af_jessica", "am_michael", "am_puck", "bf_isabella", "bm_lewis")
+    (
+        *("af_heart", "af_jessica", "am_michael", "am_puck", "bf_isabella", "bm_lewis"),
+        *("pm_santa", "em_santa"),
+    )
 )
-"""Synthetic voices kept for tests; a clip that has a share of one is never trained on."""
+"""Synthetic voices kept for tests; a clip that has a share of one is never trained on.
+
+`pm_santa` is Portuguese; `em_santa` is nearly the same voice under a Spanish name.
+"""
 
 
 @dataclass(frozen=True, slots=True)
