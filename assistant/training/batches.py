@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from .feature_cache import CachedUtterance, FeatureCache
 
-
 ORDERED = 1000
 """Classes of length that batches are put into a random order by."""
 

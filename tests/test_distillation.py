@@ -1,0 +1,104 @@
+"""A teacher's posteriors: kept beside the cache they were made from, and learnt from."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny_bundle
+import torch
+
+from assistant.bundle import read_acoustic
+from assistant.training.acoustic_trainer import distillation_loss
+from assistant.training.batches import Batch, collate
+from assistant.training.feature_cache import FeatureCache
+from assistant.training.material import read_material
+from assistant.training.posteriors import extract_posteriors, network_of, score
+
+COLUMNS = 320
+
+
+def write_copy(folder, texts, seed):
+    """A copy of log-mel rows in two shards, as extraction by two processes leaves it."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for rank in range(2):
+        rows, entries, start = [], [], 0
+        for place, text in enumerate(texts[rank::2]):
+            length = 20 + int(rng.integers(10))
+            rows.append(rng.standard_normal((length, COLUMNS)).astype(np.float16) / 4)
+            entries.append({"place": place, "start": start, "length": length, "text": text})
+            entries[-1] |= {"speaker": f"s{rank}{place}", "corpus": "made"}
+            start += length
+        (folder / f"rows-{rank}.f16").write_bytes(np.concatenate(rows).tobytes())
+        lines = "".join(json.dumps(e) + "\n" for e in entries)
+        (folder / f"index-{rank}.jsonl").write_text(lines)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A bundle, and a cache of twelve sentences in two copies."""
+    bundle = read_acoustic(tiny_bundle.build(tmp_path))
+    texts = [f"turn the light {'on' if i % 2 else 'off'}" for i in range(12)]
+    for seed, copy in enumerate(("clean", "augmented-1", "held-out")):
+        write_copy(tmp_path / "cache" / copy, texts, seed)
+    return bundle, tmp_path / "cache", tmp_path / "teacher"
+
+
+def hear(bundle, cache, teacher, rows=10**6):
+    for copy in ("clean", "augmented-1"):
+        for rank in range(2):
+            list(extract_posteriors(bundle, cache / copy, teacher / copy, rows, rank, 2, seed=1))
+
+
+def test_posteriors_lie_beside_the_rows_they_were_made_from(made):
+    bundle, cache, teacher = made
+    hear(bundle, cache, teacher)
+    material = read_material(cache, COLUMNS, "en-us", bundle.phonemes, teacher=teacher)
+    assert len(material.training) == 12
+    batch = collate(material.training[:5], np.random.default_rng(0))
+    assert batch.teacher is not None
+    assert batch.teacher.shape == (*batch.rows.shape[:2], len(bundle.phonemes))
+    source, utterance = material.training[0].copies[1]
+    kept, place = material.training[0].teachers[1]
+    (expected,) = score(network_of(bundle), source, [utterance])
+    found = torch.from_numpy(kept.rows(place).astype(np.float32))
+    torch.testing.assert_close(found.exp(), expected.exp(), rtol=0, atol=0.02)
+
+
+def test_only_what_the_teacher_heard_is_learnt(made):
+    bundle, cache, teacher = made
+    hear(bundle, cache, teacher, rows=60)
+    material = read_material(cache, COLUMNS, "en-us", bundle.phonemes, teacher=teacher)
+    assert 0 < len(material.training) < 12
+    assert all(len(e.copies) == len(e.teachers) for e in material.training)
+
+
+def test_extraction_goes_on_where_it_stopped(made):
+    bundle, cache, teacher = made
+    hear(bundle, cache, teacher)
+    folder = teacher / "clean"
+    whole = (folder / "rows-0.f16").read_bytes()
+    lines = (folder / "index-0.jsonl").read_text().splitlines(keepends=True)
+    (folder / "index-0.jsonl").write_text("".join(lines[:2]))
+    (folder / "rows-0.f16").write_bytes(whole[:-7])
+    list(extract_posteriors(bundle, cache / "clean", folder, 10**6, 0, 2, seed=1))
+    phonemes = len(bundle.phonemes)
+    again = FeatureCache(folder, phonemes)
+    assert len([u for u in again.utterances if u.shard.name == "rows-0.f16"]) == 6
+    assert len((folder / "rows-0.f16").read_bytes()) == len(whole)
+
+
+def test_the_loss_is_least_where_the_student_says_what_the_teacher_says():
+    teacher = torch.log_softmax(torch.randn(2, 4, 5), dim=-1)
+    teacher[1, 2:] = 0  # padding
+    batch = Batch(
+        rows=torch.zeros(2, 4, 1),
+        lengths=torch.tensor([4, 2]),
+        phonemes=torch.ones(2, 2, dtype=torch.long),
+        phoneme_lengths=torch.tensor([2, 1]),
+    )
+    entropy = -(teacher.exp() * teacher)[0].sum() - (teacher.exp() * teacher)[1, :2].sum()
+    same = distillation_loss(teacher, teacher, batch)
+    assert same == pytest.approx(float(entropy) / 3, rel=1e-5)
+    other = torch.log_softmax(torch.randn(2, 4, 5), dim=-1)
+    assert distillation_loss(other, teacher, batch) > same
