@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import Field, fields
 from pathlib import Path
 
 import torch
 
+from assistant.bundle.storage import read_bundle_config
+from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.feature_cache import ROWS_PER_SECOND
-from assistant.training.material import read_material
+from assistant.training.material import RAREST, read_material
 from assistant.training.network import (
     LOG_MEL_PER_ROW,
     Network,
@@ -64,6 +67,12 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle to write")
     parser.add_argument("--initial", type=Path, help="bundle to train on from")
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
+    parser.add_argument(
+        "--rarest",
+        type=int,
+        default=RAREST,
+        help="occurrences in the training texts below which a phoneme is left out",
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for config in (TrainingConfig, NetworkConfig):
         for field in numbers(config):
@@ -83,7 +92,9 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1 if alone else 1)
     inventory = read_inventory(arguments.initial) if arguments.initial else ()
     columns = LOG_MEL_PER_ROW * MEL_BINS
-    material = read_material(arguments.cache, columns, arguments.language, inventory, DRAWS)
+    material = read_material(
+        arguments.cache, columns, arguments.language, inventory, DRAWS, arguments.rarest
+    )
     torch.manual_seed(config.seed)
     network = Network(network_config, arguments.encoder, material.inventory)
     if arguments.initial:
@@ -118,10 +129,11 @@ def main() -> None:
 
 def read_inventory(bundle: Path) -> tuple[str, ...]:
     """The phonemes of a bundle, which going on from it keeps."""
-    from assistant.bundle.storage import read_bundle_config
-
     return tuple(read_bundle_config(bundle)["phonemes"])
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

@@ -31,7 +31,6 @@ from .storage import (
     write_weights,
 )
 
-
 ENCODER = "encoder."
 """What the names of an encoder's weights begin with in a bundle's file."""
 

@@ -14,8 +14,7 @@ class EncodedAcousticModel(nn.Module):
     def __init__(
         self, encoder: StreamingEncoder, acoustic: AcousticModel, stack: int, left_context_rows: int
     ) -> None:
-        """stack: encoder frames a row. left_context_rows: rows of the past that a chunk attends to.
-        """
+        """stack: encoder frames a row. left_context_rows: of the past that a chunk attends to."""
         super().__init__()
         self.encoder = encoder
         self.acoustic = acoustic
@@ -33,11 +32,10 @@ class EncodedAcousticModel(nn.Module):
         """Stacked log-mel of whole utterances to log-posteriors, exactly as a stream would see it.
 
         Args:
-            rows: (B, T, 2 · stack · mel_bins), normalised log-mel, all frames of a row side by side.
+            rows: (B, T, 2 · stack · mel_bins), normalised log-mel, a row's frames side by side.
             lengths: (B,) rows of each.
             centre: rows of the encoder's chunk and of the recurrent block; None for full context.
             lookahead: rows that the recurrent block sees beyond its centre.
-
             truncate: rows over which the recurrent layers' errors flow back; None for all.
 
         Returns:
@@ -51,7 +49,7 @@ class EncodedAcousticModel(nn.Module):
         """The acoustic model's input (B, T, stack · width)."""
         batch, count, _ = rows.shape
         log_mel = rows.reshape(batch, count * self.stack * 2, -1)
-        encoded = self.encoder(
+        encoded: Tensor = self.encoder(
             log_mel,
             lengths * self.stack * 2,
             chunk=centre * self.stack if centre else None,

@@ -52,7 +52,15 @@ class TrainingConfig:
     """Gradients are clipped to this norm (Pascanu et al. 2013)."""
     full_context: float = 0.5
     """Probability that a batch is seen whole rather than in blocks."""
-    blocks: tuple[tuple[int, int], ...] = ((32, 0), (16, 16), (16, 8), (16, 0), (8, 8), (8, 0), (4, 4))
+    blocks: tuple[tuple[int, int], ...] = (
+        (32, 0),
+        (16, 16),
+        (16, 8),
+        (16, 0),
+        (8, 8),
+        (8, 0),
+        (4, 4),
+    )
     """Centre and look-ahead rows drawn from."""
     truncate: int = 0
     """Rows over which errors flow back through time; 0 for the whole utterance."""
@@ -157,9 +165,7 @@ class AcousticTrainer:
         cosine = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * warm * max(cosine, 0.01)
-        mask(
-            batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng
-        )
+        mask(batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng)
         centre, lookahead = None, 0
         if rng.random() >= config.full_context:
             centre, lookahead = config.blocks[int(rng.integers(len(config.blocks)))]

@@ -98,9 +98,7 @@ class Network:
         else:
             shared = file_hash(self._shared / "encoder.safetensors")
             origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
-        write_acoustic(
-            folder, self.module.acoustic, self.features, self.phonemes, language, origin
-        )
+        write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
 
 
 def parameters_in_millions(module: nn.Module) -> float:
