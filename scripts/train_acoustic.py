@@ -89,7 +89,8 @@ def main() -> None:
     arguments, config, network_config = parse_arguments()
     is_first = os.environ.get("RANK", "0") == "0"
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
-    torch.set_num_threads(os.cpu_count() or 1 if alone else 1)
+    cores = os.cpu_count() or 1 if alone else 1
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
     inventory = read_inventory(arguments.initial) if arguments.initial else ()
     columns = LOG_MEL_PER_ROW * MEL_BINS
     material = read_material(
