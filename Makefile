@@ -59,7 +59,7 @@ RECOGNIZE := $(PYTHON) -m assistant recognize --events
 .PHONY: help run test check lint format
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNTIME) ## understand the bundled recordings, event by event; nothing is executed
 	$(RECOGNIZE) --commands home $(RECORDINGS)/home/*.flac
@@ -87,20 +87,24 @@ BUNDLE ?= models/$(SPEECH_LANGUAGE)
 CACHE ?= cache/$(SPEECH_LANGUAGE)
 CHECKPOINTS ?= runs/$(SPEECH_LANGUAGE)
 COPIES ?= 1
+# Folders of speech in published layouts (see CONTRIBUTING.md), mixed with the manifests.
+SPEECH = $(if $(MANIFEST),--manifest $(MANIFEST)) $(if $(LIBRISPEECH),--librispeech $(LIBRISPEECH)) \
+    $(if $(COMMON_VOICE),--common-voice $(COMMON_VOICE)) \
+    $(if $(SPEECH_COMMANDS),--speech-commands $(SPEECH_COMMANDS))
 COMMANDS ?= $(wildcard configs/commands/*.$(firstword $(subst -, ,$(SPEECH_LANGUAGE))).yaml)
 PROCESSES ?= $(CORES)
 # glibc gives large tensors back to the kernel after every use: that took half of the training time.
 MALLOC := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 TORCHRUN = OMP_NUM_THREADS=1 $(MALLOC) $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
 
-.PHONY: train manifest docs benchmark clean
+.PHONY: train train-tiny speech docs benchmark clean
 
-train: manifest $(RUNTIME) ## train a bundle: MANIFEST=… [NOISE=… ROOMS=… COPIES=1 SPEECH_LANGUAGE=en-us]
-	$(TORCHRUN) scripts/extract_features.py --manifest $(MANIFEST) --output $(CACHE) \
+train: speech $(RUNTIME) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NOISE=… ROOMS=… COPIES=1]
+	$(TORCHRUN) scripts/extract_features.py $(SPEECH) --output $(CACHE) \
 	    --copies $(COPIES) $(if $(NOISE),--noise $(NOISE)) $(if $(ROOMS),--rooms $(ROOMS))
 	$(TORCHRUN) scripts/train_acoustic.py --cache $(CACHE) --language $(SPEECH_LANGUAGE) \
-	    --checkpoints $(CHECKPOINTS) --bundle $(BUNDLE)
-	$(PYTHON) scripts/build_bank.py --cache $(CACHE) --bundle $(BUNDLE)
+	    --checkpoints $(CHECKPOINTS) --bundle $(BUNDLE) $(TRAINING)
+	$(MALLOC) $(PYTHON) scripts/build_bank.py --cache $(CACHE) --bundle $(BUNDLE)
 	$(PYTHON) scripts/make_golden.py $(GOLDEN) --bundle $(BUNDLE)
 	@set -e; for file in $(COMMANDS); do \
 	    name=$$(basename $$file); name=$${name%%.*}; \
@@ -109,9 +113,13 @@ train: manifest $(RUNTIME) ## train a bundle: MANIFEST=… [NOISE=… ROOMS=… 
 	        --output $(BUNDLE)/commands/$$name; \
 	done
 
-manifest:
-	@test -n "$(MANIFEST)" || { echo "error: say what to train on: make train" \
-	    "MANIFEST=<manifest.jsonl> [NOISE=<folders>] [ROOMS=<folders>]; see CONTRIBUTING.md" >&2; \
+train-tiny: $(DEVELOPMENT) ## does training still work? a very small network on bundled recordings
+	$(MALLOC) $(PYTHON) scripts/train_tiny.py
+
+speech:
+	@test -n "$(strip $(SPEECH))" || { echo "error: say what to train on: make train" \
+	    "MANIFEST=<manifest.jsonl>, LIBRISPEECH=<folder>, COMMON_VOICE=<folder> or" \
+	    "SPEECH_COMMANDS=<folder>; see CONTRIBUTING.md" >&2; \
 	    exit 2; }
 
 benchmark: $(RUNTIME) ## measure compute and latency (BENCHMARK="its arguments")

@@ -1,48 +1,38 @@
-"""Align cached speech with the acoustic model and put its posteriors into the bundle's bank.
+"""Align cached speech with a bundle and put its posteriors into the bundle's bank.
 
     python scripts/build_bank.py --cache cache/en-us --bundle models/en-us
 
-A share of the utterances of every corpus is taken, half of them from augmented copies.
+The cache is log-mel made by `extract_features.py`. A share of the utterances of every corpus is
+taken, half of them from augmented copies, and heard at full context on all cores or on a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import os
+import sys
+import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.progress import track
 
 from assistant.bundle import read_acoustic
-from assistant.grammar.phonemes import Phonemizer
-from assistant.training.feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
-from assistant.training.metrics import greedy_phonemes, phoneme_error
-from assistant.training.posterior_bank import Aligned, align, build_bank
+from assistant.errors import AssistantError, UsageError
+from assistant.training.bank_speech import choose, hear
+from assistant.training.feature_cache import ROWS_PER_SECOND, FeatureCache
+from assistant.training.material import phonemes_of
+from assistant.training.network import LOG_MEL_PER_ROW
+from assistant.training.posterior_bank import Aligned, build_bank
 
-SKIPPED = {"wake_words"}
-"""Corpora of a few words repeated: they would fill the bank with themselves."""
-FEW = {"speech_commands": 0.08, "precise_community": 0.3, "grid_s1": 0.3}
-"""Share of the utterances taken of corpora of few words."""
-
-
-def choose(
-    caches: Sequence[FeatureCache], hours: float, seed: int
-) -> Iterator[tuple[FeatureCache, CachedUtterance, bool]]:
-    """Random utterances, half of the hours clean (the first cache), half augmented."""
-    rng = np.random.default_rng(seed)
-    for number, cache in enumerate(caches):
-        share = 0.5 if number == 0 else 0.5 / (len(caches) - 1)
-        rows = hours * 3600 * ROWS_PER_SECOND * share
-        for i in rng.permutation(len(cache.utterances)):
-            utterance = cache.utterances[i]
-            if utterance.corpus in SKIPPED or rng.random() > FEW.get(utterance.corpus, 1.0):
-                continue
-            if rows < 0:
-                break
-            rows -= utterance.length
-            yield cache, utterance, number > 0
+SHARES = {
+    "wake_words": 0.0,
+    "speech_commands": 0.08,
+    "precise_community": 0.3,
+    "grid_s1": 0.3,
+}
+"""Share of the utterances taken of corpora of few words: they would fill the bank with
+themselves."""
 
 
 def main() -> None:
@@ -57,35 +47,46 @@ def main() -> None:
         "--worst", type=float, default=0.5, help="phoneme error above which a text is not trusted"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="processor cores to use"
+    )
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     bundle = read_acoustic(arguments.bundle)
-    phonemizer = Phonemizer(bundle.language)
+    columns = LOG_MEL_PER_ROW * bundle.features.mel_bins
     folders = [arguments.cache / "clean", *sorted(arguments.cache.glob("augmented-*"))]
-    caches = [FeatureCache(folder, bundle.model.config.input_size) for folder in folders]
-    chosen = list(choose(caches, arguments.hours, arguments.seed))
-    aligned: list[Aligned] = []
-    with torch.inference_mode():
-        for cache, utterance, noisy in track(chosen, "aligning"):
-            phonemes = bundle.phoneme_ids(phonemizer.phonemes(utterance.text))
-            rows = torch.from_numpy(cache.rows(utterance).astype(np.float32))
-            if not phonemes or not len(rows):
-                continue
-            log_probs = bundle.model(rows[None], torch.tensor([len(rows)]))[0]
-            if phoneme_error(greedy_phonemes(log_probs), phonemes).rate > arguments.worst:
-                continue
-            found = align(log_probs, phonemes, noisy)
-            if found is not None:
-                aligned.append(found)
+    caches = [FeatureCache(folder, columns) for folder in folders]
+    chosen = choose(caches, arguments.hours, SHARES, arguments.seed)
+    if not chosen:
+        raise UsageError(f"{arguments.cache}: no features; run scripts/extract_features.py first")
+    texts = {c.utterance.text for c in chosen}
+    said = phonemes_of(texts, bundle.language, arguments.cache / "phonemes.json")
+    begin = time.perf_counter()
+    found: list[Aligned | None] = [None] * len(chosen)
+    groups = hear(bundle, chosen, said, torch.device(arguments.device), arguments.worst)
+    one_by_one = (pair for group in groups for pair in group)
+    for place, heard in track(one_by_one, "aligning", total=len(chosen)):
+        found[place] = heard
+    aligned = [heard for heard in found if heard is not None]
+    if not aligned:
+        raise UsageError(
+            f"{arguments.bundle}: understands none of {len(chosen)} utterances well enough; "
+            "train it longer, or give a greater --worst"
+        )
     bank = build_bank(aligned)
     path = arguments.bundle / "posterior_bank.safetensors"
     bank.write(path)
-    size = path.stat().st_size / 1e6
+    seconds = time.perf_counter() - begin
+    speech = sum(c.utterance.length for c in chosen) / ROWS_PER_SECOND
     print(
-        f"{path}: {len(aligned)} of {len(chosen)} utterances, "
-        f"{len(bank.phonemes)} phonemes, {size:.1f} MB"
+        f"{path}: {len(aligned)} of {len(chosen)} utterances, {len(bank.phonemes)} phonemes, "
+        f"{path.stat().st_size / 1e6:.1f} MB; {speech / seconds:.0f} s of audio a second"
     )
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

@@ -1,46 +1,56 @@
-"""Extract log-mel (or rows of the frozen encoder) of a manifest into a cache, clean or augmented.
+"""Extract log-mel (or rows of the frozen encoder) of speech into a cache, clean and augmented.
 
     torchrun --nproc-per-node 2 scripts/extract_features.py \
+        --librispeech LibriSpeech --common-voice cv-corpus-21.0/en \
         --manifest ../shared/speech/manifest.jsonl --output cache/en-us
 
-Writes one folder a copy: `clean`, `augmented-1`, …, and `held-out`. Goes on where it stopped.
+Writes one folder a copy: `clean`, `augmented-1`, …, and `held-out`, and who is held out into
+`held_out_speakers.txt`. Goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from assistant.bundle import read_encoder
 from assistant.config import FeatureConfig
+from assistant.errors import AssistantError, UsageError
 from assistant.features import FeatureExtractor
-from assistant.training.augmentation import AugmentationConfig, Augmenter
-from assistant.training.feature_cache import extract
-from assistant.training.manifest import (
-    Recording,
-    audio_files,
-    read_manifest,
-    read_samples,
-    split_by_speaker,
-)
+from assistant.training import corpora
+from assistant.training.extraction import Extraction
+from assistant.training.manifest import audio_files, read_samples, split_by_speaker
+from assistant.training.network import LOG_MEL_PER_ROW
 
 HELD_OUT_PERCENT = {"common_voice_17": 40, "common_voice_18": 40}
 """Common Voice's newest speakers are the test: they cannot be among the clips without speaker."""
+REPORT_EVERY_S = 60.0
+"""Seconds between lines of progress where there is no terminal."""
 
 
-def main() -> None:
-    """Parse, split, extract."""
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--manifest", type=Path, nargs="+", required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    speech = parser.add_argument_group("speech (several may be given, and are mixed)")
+    for name, what in (
+        ("manifest", "JSON lines: path, text, speaker, corpus, seconds"),
+        ("librispeech", "folder with */speaker/chapter/*.trans.txt and .flac"),
+        ("common-voice", "folder of a language of a release: *.tsv and clips/"),
+        ("speech-commands", "folder with word/speaker_nohash_n.wav"),
+    ):
+        speech.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
+    speech.add_argument(
+        "--common-voice-table", default="validated", help="which .tsv (default: validated)"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder of the cache")
     parser.add_argument(
         "--encoder",
         type=Path,
@@ -59,61 +69,86 @@ def main() -> None:
     parser.add_argument(
         "--longest", type=float, default=20.0, help="seconds; longer ones are left out"
     )
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def gather(arguments: argparse.Namespace) -> list[corpora.Corpus]:
+    """Every corpus that was named."""
+    found = [corpora.manifest(path) for path in arguments.manifest]
+    found += [corpora.librispeech(folder) for folder in arguments.librispeech]
+    found += [
+        corpora.common_voice(folder, arguments.common_voice_table)
+        for folder in arguments.common_voice
+    ]
+    found += [corpora.speech_commands(folder) for folder in arguments.speech_commands]
+    if not found:
+        raise UsageError(
+            "say which speech to extract: --manifest, --librispeech, --common-voice or "
+            "--speech-commands"
+        )
+    return found
+
+
+def main() -> None:
+    """Gather, split, extract."""
+    arguments = parse_arguments()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     torch.set_num_threads(1)
-
-    recordings = [r for path in arguments.manifest for r in read_manifest(path)]
-    recordings = [r for r in recordings if r.seconds <= arguments.longest]
+    found = gather(arguments)
+    every = [r for corpus in found for r in corpus.recordings]
+    recordings = [r for r in every if r.seconds <= arguments.longest]
     split = split_by_speaker(recordings, percent_of=HELD_OUT_PERCENT)
+    if rank == 0:
+        print("\n".join(corpus.summary for corpus in found))
+        print(
+            f"{len(split.training)} to train on; {len(split.held_out)} held out, of "
+            f"{len(split.held_out_speakers)} speakers; {len(every) - len(recordings)} left out, "
+            f"longer than {arguments.longest:g} s",
+            flush=True,
+        )
+    extraction = Extraction(
+        split,
+        arguments.output,
+        feature_extractor(arguments.encoder),
+        arguments.copies,
+        arguments.seed,
+        rank,
+        world,
+    )
     noises = [read_samples(p) for p in audio_files(arguments.noise)]
     rooms = [read_samples(p) for p in audio_files(arguments.rooms)]
-    training = by_length(split.training)[rank::world]
-    held_out = by_length(split.held_out)[rank::world]
-    babble_pool = np.random.default_rng(0).permutation(len(training))[:200]
-    babble = [read_samples(training[i].path) for i in babble_pool]
-    augmenter = Augmenter(AugmentationConfig(), noises, rooms, babble)
-    extractor = feature_extractor(arguments.encoder)
-
-    plan: list[tuple[str, list[Recording], int]] = [
-        ("held-out", held_out, 0),
-        ("clean", training, 0),
-    ]
-    plan += [(f"augmented-{n}", training, n) for n in range(1, arguments.copies + 1)]
-    with Progress(disable=rank > 0, refresh_per_second=0.2) as progress:
-        for name, part, copy in plan:
-
-            def change(samples: np.ndarray, position: int, copy: int = copy) -> np.ndarray:
-                if copy == 0:
-                    return samples
-                rng = np.random.default_rng([arguments.seed, copy, rank, position])
-                return augmenter(samples, rng)
-
-            task = progress.add_task(name, total=sum(r.seconds for r in part))
-            # A third of the augmented rows come from chunks, so that the streaming pass is known.
-            whole_too = (None, None, 16, None, None, 8, None, None, 32)
-            chunks = (None,) if copy == 0 else whole_too
-            begin, done = time.perf_counter(), 0.0
-            folder = arguments.output / name
-            seed = arguments.seed + copy if copy else None
-            for seconds in extract(part, folder, extractor, change, chunks, rank, seed=seed):
-                done += seconds
-                progress.advance(task, seconds)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %, {task.fields[rate]:.0f} s of audio a second"),
+        TimeRemainingColumn(),
+    )
+    begin, done, reported = time.perf_counter(), 0.0, 0.0
+    with Progress(*columns, disable=rank > 0, refresh_per_second=0.5) as progress:
+        task = progress.add_task("extracting", total=extraction.seconds_left(), rate=0.0)
+        for name, seconds in extraction.run(noises, rooms):
+            done += seconds
             elapsed = time.perf_counter() - begin
-            print(f"{name} {rank}: {done / 3600:.2f} h in {elapsed:.0f} s", flush=True)
+            # The processes have equal shares: what this one does, all do.
+            rate = done * world / elapsed
+            progress.update(task, advance=seconds, description=name, rate=rate)
+            if rank == 0 and not sys.stdout.isatty() and elapsed - reported > REPORT_EVERY_S:
+                reported = elapsed
+                left = (progress.tasks[0].remaining or 0.0) * world / rate
+                print(f"{name}: {rate:.0f} s of audio a second, {left:.0f} s left", flush=True)
+    elapsed = time.perf_counter() - begin
+    print(f"process {rank}: {done / 3600:.2f} h in {elapsed:.0f} s", flush=True)
 
 
 def feature_extractor(encoder: Path | None) -> FeatureExtractor:
     """Rows of 40 ms: two of the encoder's, or four log-mel frames, from which both are made."""
     if encoder is None:
-        return FeatureExtractor(FeatureConfig(encoder=False, stack=4), None)
+        return FeatureExtractor(FeatureConfig(encoder=False, stack=LOG_MEL_PER_ROW), None)
     return FeatureExtractor(FeatureConfig(), read_encoder(encoder))
 
 
-def by_length(recordings: tuple[Recording, ...]) -> list[Recording]:
-    """Shortest first: batches hold utterances of one length, without padding."""
-    return sorted(recordings, key=lambda r: (r.seconds, str(r.path)))
-
-
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import Field, fields
 from pathlib import Path
 
 import torch
 
 from assistant.bundle.storage import read_bundle_config
+from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.feature_cache import ROWS_PER_SECOND
-from assistant.training.material import read_material
+from assistant.training.material import RAREST, read_material
 from assistant.training.network import (
     LOG_MEL_PER_ROW,
     Network,
@@ -71,6 +73,12 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
     )
     parser.add_argument("--teacher-bundle", type=Path, help="that bundle, for its phonemes")
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
+    parser.add_argument(
+        "--rarest",
+        type=int,
+        default=RAREST,
+        help="occurrences in the training texts below which a phoneme is left out",
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for config in (TrainingConfig, NetworkConfig):
         for field in numbers(config):
@@ -87,12 +95,19 @@ def main() -> None:
     arguments, config, network_config = parse_arguments()
     is_first = os.environ.get("RANK", "0") == "0"
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
-    torch.set_num_threads(os.cpu_count() or 1 if alone else 1)
+    cores = os.cpu_count() or 1 if alone else 1
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
     source = arguments.initial or arguments.teacher_bundle
     inventory = read_inventory(source) if source else ()
     columns = LOG_MEL_PER_ROW * MEL_BINS
     material = read_material(
-        arguments.cache, columns, arguments.language, inventory, DRAWS, arguments.teacher
+        arguments.cache,
+        columns,
+        arguments.language,
+        inventory,
+        DRAWS,
+        arguments.rarest,
+        arguments.teacher,
     )
     torch.manual_seed(config.seed)
     network = Network(network_config, arguments.encoder, material.inventory)
@@ -132,4 +147,7 @@ def read_inventory(bundle: Path) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""Manifests, augmentation, alignment, splicing and the training loop, on data made here."""
+"""Manifests, augmentation, masking, batches, phonemes of the texts, and how errors are counted."""
 
 import json
 
@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assistant.config import AcousticConfig
 from assistant.errors import UsageError
-from assistant.nn.acoustic_model import AcousticModel
-from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig, evaluate
 from assistant.training.augmentation import (
     AugmentationConfig,
     Augmenter,
@@ -18,13 +15,12 @@ from assistant.training.augmentation import (
     root_mean_square,
     simulated_room,
 )
-from assistant.training.batches import Example
+from assistant.training.batches import Example, batches, collate
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.manifest import Recording, read_manifest, split_by_speaker
+from assistant.training.masking import MaskingConfig, mask
+from assistant.training.material import phonemes_of, read_material
 from assistant.training.metrics import edit_distance, phoneme_error
-from assistant.training.posterior_bank import PosteriorBank, Splicer, align, build_bank
-
-COLUMNS, PHONEMES = 12, 12
 
 
 def test_manifest_names_the_broken_line(tmp_path):
@@ -90,123 +86,111 @@ def test_edit_distance(first, second, distance):
     assert edit_distance(second, first) == distance
 
 
-def peaky(phonemes, rows_each=2, gap=1, certainty=0.9):
-    """Posteriors (T, PHONEMES) that say the phonemes clearly, with blanks between."""
-    labels = [0]
-    for phoneme in phonemes:
-        labels += [phoneme] * rows_each + [0] * gap
-    probabilities = np.full((len(labels), PHONEMES), (1 - certainty) / (PHONEMES - 1))
-    probabilities[np.arange(len(labels)), labels] = certainty
-    return torch.from_numpy(np.log(probabilities)).float()
-
-
-def test_alignment_cuts_between_the_phonemes():
-    found = align(peaky([1, 2, 2, 3]), (1, 2, 2, 3), noisy=False)
-    assert found is not None
-    assert list(found.starts) == [0, 4, 7, 10, 13]
-
-
-def test_alignment_refuses_what_does_not_fit():
-    assert align(peaky([1])[:2], (1, 1, 2), noisy=False) is None
-
-
-def bank_of(sentences):
-    found = [align(peaky(s), tuple(s), noisy=i % 2 == 1) for i, s in enumerate(sentences)]
-    return build_bank([f for f in found if f is not None])
-
-
-def test_splices_say_what_was_asked(tmp_path):
-    sentences = [[1, 2, 3, 4], [4, 3, 2, 1], [2, 4, 1, 3], [3, 1, 4, 2]] * 2
-    bank_of(sentences).write(tmp_path / "bank.safetensors")
-    splicer = Splicer(PosteriorBank.read(tmp_path / "bank.safetensors"))
-    for noisy in (False, True):
-        target = (1, 2, 3, 1, 4, 2, 2)
-        spliced = splicer.splice(target, noisy, np.random.default_rng(0))
-        assert np.allclose(np.exp(spliced.log_probs).sum(axis=1), 1, atol=0.05)
-        assert np.all(np.diff(spliced.places) >= 0)
-        for place, phoneme in enumerate(target):
-            said = spliced.log_probs[spliced.places == place].argmax(axis=1)
-            assert set(said) - {0} == {phoneme}
-
-
-def test_a_splice_takes_the_longest_run_there_is():
-    splicer = Splicer(bank_of([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]] + [[3, 4], [3, 5]] * 3))
-    begin, length = splicer._longest_match((2, 3, 4, 5), 0, False, np.random.default_rng(0))
-    assert (begin, length) == (1, 4)
-
-
-def test_splicing_skips_what_the_bank_never_heard():
-    spliced = Splicer(bank_of([[1, 2], [1, 2]])).splice((1, 5, 2), False, np.random.default_rng(0))
-    assert set(spliced.places) == {0, 2}
-
-
-@pytest.fixture
-def examples(tmp_path):
-    """A cache in which every phoneme has a row of its own: learnt in a moment."""
-    rng = np.random.default_rng(0)
-    rows, entries, start = [], [], 0
-    for place in range(60):
-        phonemes = rng.integers(1, 6, 5)
-        labels = np.concatenate([[0, p, 0] for p in phonemes])
-        block = np.eye(COLUMNS)[labels] + 0.05 * rng.standard_normal((len(labels), COLUMNS))
-        rows.append(block.astype(np.float16))
-        text = " ".join(map(str, phonemes))
-        entries.append({"place": place, "start": start, "length": len(labels), "text": text})
-        entries[-1] |= {"speaker": str(place), "corpus": "made"}
-        start += len(labels)
-    (tmp_path / "rows-0.f16").write_bytes(np.concatenate(rows).tobytes())
-    (tmp_path / "index-0.jsonl").write_text("\n".join(map(json.dumps, entries)))
-    cache = FeatureCache(tmp_path, COLUMNS)
-    return [Example(((cache, u),), tuple(int(p) for p in u.text.split())) for u in cache.utterances]
-
-
-def trainer(examples, folder, passes):
-    torch.manual_seed(0)
-    config = AcousticConfig(
-        input_size=COLUMNS,
-        projection_size=16,
-        hidden_size=16,
-        layers=1,
-        phonemes=PHONEMES,
-        dropout=0,
-    )
-    training = TrainingConfig(
-        passes=passes,
-        batch_rows=150,
-        learning_rate=0.02,
-        warm_up=5,
-        time_masks=0,
-        average=0.9,
-        evaluate_every=20,
-    )
-    return AcousticTrainer(
-        AcousticModel(config),
-        examples[10:],
-        {"made": examples[:10]},
-        training,
-        folder,
-        torch.device("cpu"),
-    )
-
-
-def test_training_learns_logs_and_resumes(examples, tmp_path):
-    first = trainer(examples, tmp_path / "run", passes=60)
-    before = evaluate(first.model, examples[:10]).rate
-    first.run()
-    assert before > 0.5
-    assert first.evaluate()["made"].rate < 0.2
-    lines = (tmp_path / "run" / "log.csv").read_text().splitlines()
-    assert lines[0].split(",")[:3] == ["update", "loss", "audio_per_second"]
-
-    again = trainer(examples, tmp_path / "run", passes=62)
-    again._resume()
-    assert again.update == first.update
-    for name, value in first.average.items():
-        assert torch.equal(again.average[name], value)
-    again.run()
-    assert again.update == again.updates > first.updates
-
-
 def test_phoneme_error_counts():
     total = phoneme_error([1, 2], [1, 2, 3]) + phoneme_error([4], [4])
     assert (total.errors, total.length) == (1, 4)
+
+
+def masked(rows, lengths, seed, frames_per_row=4):
+    copy = rows.clone()
+    config = MaskingConfig(time_masks_per_second=5)
+    mask(copy, torch.tensor(lengths), frames_per_row, 25, config, np.random.default_rng(seed))
+    return copy
+
+
+@pytest.mark.parametrize("frames_per_row", [4, None])
+def test_masks_are_seeded_and_leave_the_padding_alone(frames_per_row):
+    lengths = [50, 30, 1]
+    rows = torch.randn(3, 50, 320, generator=torch.Generator().manual_seed(0))
+    first = masked(rows, lengths, 1, frames_per_row)
+    assert first.shape == rows.shape
+    assert torch.equal(first, masked(rows, lengths, 1, frames_per_row))
+    assert not torch.equal(first, masked(rows, lengths, 2, frames_per_row))
+    assert not torch.equal(first[0], rows[0])
+    for after, before, length in zip(first, rows, lengths, strict=True):
+        assert torch.equal(after[length:], before[length:])
+        assert torch.isfinite(after).all()
+
+
+def test_a_mask_hides_a_band_of_every_frame():
+    rows = torch.randn(1, 20, 320)
+    config = MaskingConfig(time_masks_per_second=0, frequency_masks=1, frequency_mask_bins=40)
+    hidden = rows.clone()
+    mask(hidden, torch.tensor([20]), 4, 25, config, np.random.default_rng(0))
+    changed = (hidden != rows).view(20, 4, 80)
+    bins = changed.any(dim=(0, 1))
+    assert 0 < bins.sum() <= 40
+    assert torch.equal(changed.all(dim=(0, 1)), bins)
+
+
+def cached(folder, texts, columns=4, corpus="made", rank=0):
+    """A cache whose utterance `n` has `n + 10` rows of the value `n`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, entries, start = [], [], 0
+    for place, text in enumerate(texts):
+        length = place + 10
+        rows.append(np.full((length, columns), place, np.float16))
+        entries.append({"place": place, "start": start, "length": length, "text": text})
+        entries[-1] |= {"speaker": f"{corpus}{place}", "corpus": corpus}
+        start += length
+    (folder / f"rows-{rank}.f16").write_bytes(np.concatenate(rows).tobytes())
+    (folder / f"index-{rank}.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    return FeatureCache(folder, columns)
+
+
+@pytest.mark.parametrize(("draws", "low", "high"), [(0.0, 0, 0), (0.25, 30, 70), (2.5, 460, 540)])
+def test_an_example_is_drawn_as_often_as_it_says(tmp_path, draws, low, high):
+    cache = cached(tmp_path, ["x"] * 2)
+    often = Example(((cache, cache.utterances[0]),), (1,), draws)
+    once = Example(((cache, cache.utterances[1]),), (1,))
+    drawn = next(batches([often] * 200 + [once] * 50, 10**9, np.random.default_rng(0)))
+    assert low <= sum(e is often for e in drawn) <= high
+    assert sum(e is once for e in drawn) == 50
+
+
+def test_batches_pad_utterances_of_like_length(tmp_path):
+    cache = cached(tmp_path, ["x"] * 20)
+    examples = [Example(((cache, u),), (1,) * (1 + u.place % 3)) for u in cache.utterances]
+    source = batches(examples, 80, np.random.default_rng(0))
+    seen = []
+    while len(seen) < 20:
+        group = next(source)
+        seen += [e.length for e in group]
+        batch = collate(group, None)
+        assert batch.rows.shape[0] * batch.rows.shape[1] <= 80
+        for rows, length, example in zip(batch.rows, batch.lengths, group, strict=True):
+            assert length == example.length
+            assert (rows[:length] == length - 10).all()
+            assert (rows[length:] == 0).all()
+    assert sorted(seen) == list(range(10, 30))
+
+
+def test_phonemes_are_kept_by_language(tmp_path):
+    cache = tmp_path / "phonemes.json"
+    english = phonemes_of(["time", "no"], "en-us", cache)
+    assert english["time"] == ("t", "aɪ", "m")
+    kept = json.loads(cache.read_text())
+    kept["texts"]["time"] = ["kept"]
+    cache.write_text(json.dumps(kept))
+    again = phonemes_of(["time", "yes"], "en-us", cache)
+    assert again["time"] == ("kept",)
+    assert again["yes"] == ("j", "ɛ", "s")
+    portuguese = phonemes_of(["time"], "pt-br", cache)
+    assert portuguese["time"] not in (("kept",), english["time"])
+    assert json.loads(cache.read_text())["language"] == "pt-br"
+
+
+def test_material_joins_copies_and_families_of_corpora(tmp_path):
+    cached(tmp_path / "clean", ["yes", "no", "yes yes"])
+    cached(tmp_path / "augmented-1", ["yes", "no"])
+    cached(tmp_path / "held-out", ["no"], corpus="common_voice_17")
+    cached(tmp_path / "held-out", ["yes"], corpus="common_voice_18", rank=1)
+    material = read_material(tmp_path, 4, "en-us", draws={"ma": 0.5, "made": 2.0}, rarest=2)
+    assert material.inventory == ["<blank>", "j", "s", "ɛ"]  # "no" is too rare
+    assert [len(e.copies) for e in material.training] == [2, 1]
+    assert [e.phonemes for e in material.training] == [(1, 3, 2), (1, 3, 2) * 2]
+    assert all(e.draws == 2.0 for e in material.training)
+    assert {name: len(listed) for name, listed in material.held_out.items()} == {"common_voice": 2}
+    assert material.speakers == ["common_voice_170", "common_voice_180"]
+    with pytest.raises(UsageError, match="no features"):
+        read_material(tmp_path / "nothing", 4, "en-us")

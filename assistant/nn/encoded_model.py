@@ -37,7 +37,6 @@ class EncodedAcousticModel(nn.Module):
             lengths: (B,) rows of each.
             centre: rows of the encoder's chunk and of the recurrent block; None for full context.
             lookahead: rows that the recurrent block sees beyond its centre.
-
             truncate: rows over which the recurrent layers' errors flow back; None for all.
 
         Returns:
@@ -51,7 +50,7 @@ class EncodedAcousticModel(nn.Module):
         """The acoustic model's input (B, T, stack · width)."""
         batch, count, _ = rows.shape
         log_mel = rows.reshape(batch, count * self.stack * 2, -1)
-        encoded = self.encoder(
+        encoded: Tensor = self.encoder(
             log_mel,
             lengths * self.stack * 2,
             chunk=centre * self.stack if centre else None,

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,22 @@ class FeatureCache:
 
 def _open_rows(shard: Path, columns: int) -> npt.NDArray[np.float16]:
     whole = shard.stat().st_size // (2 * columns)
+    if not whole:  # there is no mapping of nothing
+        return np.zeros((0, columns), np.float16)
     return np.memmap(shard, np.float16, "r", shape=(whole, columns))
+
+
+def _finished(index: Path) -> list[dict[str, Any]]:
+    """The entries of a shard's index; none where it is not begun."""
+    if not index.exists():
+        return []
+    return [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines()]
+
+
+def unfinished(recordings: Sequence[Recording], folder: Path, rank: int = 0) -> float:
+    """Seconds of audio that `extract` would still have to do."""
+    done = {entry["place"] for entry in _finished(folder / f"index-{rank}.jsonl")}
+    return sum(r.seconds for i, r in enumerate(recordings) if i not in done)
 
 
 def extract(
@@ -90,10 +106,9 @@ def extract(
     """
     folder.mkdir(parents=True, exist_ok=True)
     index_path, rows_path = folder / f"index-{rank}.jsonl", folder / f"rows-{rank}.f16"
-    done = index_path.read_text(encoding="utf-8").splitlines() if index_path.exists() else []
-    last = json.loads(done[-1]) if done else {"start": 0, "length": 0}
-    next_row = last["start"] + last["length"]
-    finished = {json.loads(line)["place"] for line in done}
+    done = _finished(index_path)
+    next_row = done[-1]["start"] + done[-1]["length"] if done else 0
+    finished = {entry["place"] for entry in done}
     columns = extractor.columns
     with index_path.open("a", encoding="utf-8") as index, rows_path.open("ab") as rows:
         rows.truncate(next_row * columns * 2)

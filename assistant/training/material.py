@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from .batches import Example
 from .feature_cache import CachedUtterance, FeatureCache
 
 RAREST = 20
-"""Occurrences in the training texts below which a phoneme is left out."""
+"""Occurrences below which a phoneme is left out by default: too few to learn it from."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def read_material(
     language: str,
     inventory: Sequence[str] = (),
     draws: Mapping[str, float] | None = None,
+    rarest: int = RAREST,
     teacher: Path | None = None,
 ) -> Material:
     """The caches below `folder`, with phonemes in the place of text.
@@ -48,6 +50,7 @@ def read_material(
         language: espeak-ng's name of it.
         inventory: names of the columns; by default every phoneme that is not rare.
         draws: times an utterance is drawn in a pass, by what its corpus' name begins with.
+        rarest: occurrences in the training texts below which a phoneme is left out.
         teacher: folder of a teacher's posteriors over `inventory`, made from the same caches; only
             what it has heard is learnt.
 
@@ -62,7 +65,7 @@ def read_material(
     texts = {u.text for u in clean.utterances + test.utterances}
     said = phonemes_of(texts, language, folder / "phonemes.json")
     counts = Counter(p for u in clean.utterances for p in said[u.text])
-    names = list(inventory) or ["<blank>", *sorted(p for p, n in counts.items() if n >= RAREST)]
+    names = list(inventory) or ["<blank>", *sorted(p for p, n in counts.items() if n >= rarest)]
     column = {p: i for i, p in enumerate(names)}
 
     def example(*cached: tuple[FeatureCache, CachedUtterance]) -> Example:
@@ -102,7 +105,7 @@ def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, P
     missing = [text for text in texts if text not in known]
     known |= {text: phonemizer.phonemes(text) for text in missing}
     if missing:
-        temporary = cache.with_suffix(f".{id(known)}.tmp")  # several processes may write at once
+        temporary = cache.with_suffix(f".{os.getpid()}.tmp")  # several processes may write at once
         kept = {"language": language, "texts": known}
         temporary.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
         temporary.replace(cache)

@@ -13,11 +13,11 @@ def plot_log(log: Path) -> Path | None:
         The picture's path; None where matplotlib (the `train` extra) is not installed.
     """
     try:
-        import matplotlib as mpl  # noqa: PLC0415 - the train extra
+        import matplotlib as mpl  # noqa: PLC0415 - only training needs it
     except ImportError:
         return None
     mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - the backend is chosen before
 
     with log.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

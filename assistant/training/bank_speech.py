@@ -1,0 +1,111 @@
+"""Speech for the posterior bank: chosen from the cache, heard by the bundle, aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..bundle import AcousticBundle
+from ..grammar.phonemes import Pronunciation
+from ..nn.encoded_model import EncodedAcousticModel
+from .batches import Example, collate
+from .feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
+from .metrics import greedy_phonemes, phoneme_error
+from .posterior_bank import Aligned, align
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An utterance for the bank."""
+
+    cache: FeatureCache
+    utterance: CachedUtterance
+    noisy: bool
+    """Whether it is an augmented copy."""
+
+
+def choose(
+    caches: Sequence[FeatureCache], hours: float, shares: Mapping[str, float], seed: int
+) -> list[Choice]:
+    """Random utterances: half of the hours clean, half augmented (all clean without copies).
+
+    Args:
+        caches: the clean one, then its augmented copies.
+        hours: speech chosen in all.
+        shares: of the utterances of a corpus, where it is not all of them; 0 leaves a corpus out.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for number, cache in enumerate(caches):
+        part = 1.0 if len(caches) == 1 else 0.5 if number == 0 else 0.5 / (len(caches) - 1)
+        rows = hours * 3600 * ROWS_PER_SECOND * part
+        for i in rng.permutation(len(cache.utterances)):
+            utterance = cache.utterances[i]
+            if not utterance.length or rng.random() >= shares.get(utterance.corpus, 1.0):
+                continue
+            if rows < 0:
+                break
+            rows -= utterance.length
+            chosen.append(Choice(cache, utterance, number > 0))
+    return chosen
+
+
+def full_context_model(bundle: AcousticBundle) -> nn.Module:
+    """The bundle as one network: log-mel rows (B, T, 4 · bins), lengths (B,) to (B, T, P)."""
+    if bundle.encoder is None:
+        return bundle.model.eval()
+    features = bundle.features
+    whole = EncodedAcousticModel(
+        bundle.encoder, bundle.model, features.stack, features.left_context_rows
+    )
+    return whole.eval()
+
+
+def hear(
+    bundle: AcousticBundle,
+    chosen: Sequence[Choice],
+    said: Mapping[str, Pronunciation],
+    device: torch.device,
+    worst: float,
+    batch_rows: int = 4000,
+) -> Iterator[list[tuple[int, Aligned | None]]]:
+    """Posteriors of whole utterances at full context, aligned; a batch of like lengths at a time.
+
+    Args:
+        chosen: what is heard. said: the phonemes of every text.
+        worst: phoneme error above which a text is not trusted.
+        batch_rows: rows of a batch, padding included (25 rows are a second).
+
+    Yields:
+        Places in `chosen` and what was aligned there; None where the text is not trusted or does
+        not fit.
+    """
+    model = full_context_model(bundle).to(device)
+    ids = [bundle.phoneme_ids(said[c.utterance.text]) for c in chosen]
+    for group in _like_lengths([c.utterance.length for c in chosen], batch_rows):
+        examples = [Example(((chosen[i].cache, chosen[i].utterance),), ids[i]) for i in group]
+        batch = collate(examples, None)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+            log_probs = model(batch.rows.to(device), batch.lengths.to(device)).float().cpu()
+        found: list[tuple[int, Aligned | None]] = []
+        for i, padded, length in zip(group, log_probs, batch.lengths.tolist(), strict=True):
+            heard = padded[:length].clone()
+            trusted = ids[i] and phoneme_error(greedy_phonemes(heard), ids[i]).rate <= worst
+            found.append((i, align(heard, ids[i], chosen[i].noisy) if trusted else None))
+        yield found
+
+
+def _like_lengths(lengths: Sequence[int], batch_rows: int) -> Iterator[list[int]]:
+    """Places of utterances, shortest first, as many together as fit when padded."""
+    group: list[int] = []
+    for i in map(int, np.argsort(lengths, kind="stable")):
+        if group and lengths[i] * (len(group) + 1) > batch_rows:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group

@@ -1,0 +1,119 @@
+"""The posterior bank: what is chosen for it, alignment, and splicing sentences from it."""
+
+import numpy as np
+import pytest
+import soundfile
+import tiny_bundle
+import torch
+
+from assistant.bundle import read_acoustic
+from assistant.config import FeatureConfig
+from assistant.features import FeatureExtractor
+from assistant.training.bank_speech import choose, full_context_model, hear
+from assistant.training.extraction import Extraction
+from assistant.training.feature_cache import FeatureCache
+from assistant.training.manifest import Recording, Split
+from assistant.training.posterior_bank import PosteriorBank, Splicer, align, build_bank
+
+PHONEMES = 12
+
+
+def peaky(phonemes, rows_each=2, gap=1, certainty=0.9):
+    """Posteriors (T, PHONEMES) that say the phonemes clearly, with blanks between."""
+    labels = [0]
+    for phoneme in phonemes:
+        labels += [phoneme] * rows_each + [0] * gap
+    probabilities = np.full((len(labels), PHONEMES), (1 - certainty) / (PHONEMES - 1))
+    probabilities[np.arange(len(labels)), labels] = certainty
+    return torch.from_numpy(np.log(probabilities)).float()
+
+
+def test_alignment_cuts_between_the_phonemes():
+    found = align(peaky([1, 2, 2, 3]), (1, 2, 2, 3), noisy=False)
+    assert found is not None
+    assert list(found.starts) == [0, 4, 7, 10, 13]
+
+
+def test_alignment_refuses_what_does_not_fit():
+    assert align(peaky([1])[:2], (1, 1, 2), noisy=False) is None
+
+
+def bank_of(sentences):
+    found = [align(peaky(s), tuple(s), noisy=i % 2 == 1) for i, s in enumerate(sentences)]
+    return build_bank([f for f in found if f is not None])
+
+
+def test_splices_say_what_was_asked(tmp_path):
+    sentences = [[1, 2, 3, 4], [4, 3, 2, 1], [2, 4, 1, 3], [3, 1, 4, 2]] * 2
+    bank_of(sentences).write(tmp_path / "bank.safetensors")
+    splicer = Splicer(PosteriorBank.read(tmp_path / "bank.safetensors"))
+    for noisy in (False, True):
+        target = (1, 2, 3, 1, 4, 2, 2)
+        spliced = splicer.splice(target, noisy, np.random.default_rng(0))
+        assert np.allclose(np.exp(spliced.log_probs).sum(axis=1), 1, atol=0.05)
+        assert np.all(np.diff(spliced.places) >= 0)
+        for place, phoneme in enumerate(target):
+            said = spliced.log_probs[spliced.places == place].argmax(axis=1)
+            assert set(said) - {0} == {phoneme}
+
+
+def test_a_splice_takes_the_longest_run_there_is():
+    splicer = Splicer(bank_of([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]] + [[3, 4], [3, 5]] * 3))
+    begin, length = splicer._longest_match((2, 3, 4, 5), 0, False, np.random.default_rng(0))
+    assert (begin, length) == (1, 4)
+
+
+def test_splicing_skips_what_the_bank_never_heard():
+    spliced = Splicer(bank_of([[1, 2], [1, 2]])).splice((1, 5, 2), False, np.random.default_rng(0))
+    assert set(spliced.places) == {0, 2}
+
+
+@pytest.fixture
+def caches(tmp_path):
+    """Log-mel of noise that is said to be speech: clean and in one copy."""
+    rng = np.random.default_rng(0)
+    recordings = []
+    for n in range(12):
+        path, seconds = tmp_path / f"{n}.wav", 1.0 + 0.2 * (n % 4)
+        soundfile.write(path, 0.1 * rng.standard_normal(int(seconds * 16000)), 16000)
+        corpus = "words" if n % 2 else "sentences"
+        recordings.append(Recording(path, "turn the light on", "", corpus, seconds))
+    extractor = FeatureExtractor(FeatureConfig(encoder=False, stack=4), None)
+    list(Extraction(Split(tuple(recordings), ()), tmp_path / "cache", extractor).run())
+    return [FeatureCache(tmp_path / "cache" / name, 320) for name in ("clean", "augmented-1")]
+
+
+def test_half_of_what_is_chosen_is_augmented(caches):
+    chosen = choose(caches, 1.0, {"words": 0.0}, seed=1)
+    assert {c.utterance.corpus for c in chosen} == {"sentences"}
+    assert sum(c.noisy for c in chosen) == sum(not c.noisy for c in chosen) == 6
+    few = choose(caches, 4 / 3600, {}, seed=1)
+    assert 4 <= sum(c.utterance.length for c in few) / 25 < 8
+    assert not any(c.noisy for c in choose(caches[:1], 1.0, {}, seed=1))
+
+
+def test_what_is_heard_in_batches_is_what_is_heard_alone(caches, tmp_path):
+    bundle = read_acoustic(tiny_bundle.build(tmp_path))
+    chosen = choose(caches, 1.0, {}, seed=1)
+    said = {"turn the light on": bundle.phonemes[1:4]}
+    groups = list(hear(bundle, chosen, said, torch.device("cpu"), worst=1e9, batch_rows=120))
+    assert len(groups) > 1
+    found = dict(pair for group in groups for pair in group)
+    assert sorted(found) == list(range(len(chosen)))
+    model = full_context_model(bundle)
+    for place, aligned in found.items():
+        choice = chosen[place]
+        rows = torch.from_numpy(choice.cache.rows(choice.utterance).astype(np.float32))
+        with torch.inference_mode():
+            alone = model(rows[None], torch.tensor([len(rows)]))[0]
+        assert aligned.phonemes == (1, 2, 3)
+        assert aligned.noisy == choice.noisy
+        assert torch.allclose(aligned.log_probs.exp(), alone.exp(), atol=2e-2)
+
+
+def test_a_text_that_is_not_heard_is_not_trusted(caches, tmp_path):
+    bundle = read_acoustic(tiny_bundle.build(tmp_path))
+    said = {"turn the light on": tuple(bundle.phonemes[1:6])}
+    chosen = choose(caches, 1.0, {}, seed=1)
+    groups = hear(bundle, chosen, said, torch.device("cpu"), worst=0.1)
+    assert all(aligned is None for group in groups for _, aligned in group)
