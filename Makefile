@@ -93,7 +93,7 @@ PROCESSES ?= $(CORES)
 MALLOC := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 TORCHRUN = OMP_NUM_THREADS=1 $(MALLOC) $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
 
-.PHONY: train manifest docs benchmark clean
+.PHONY: train manifest docs benchmark cells clean
 
 train: manifest $(RUNTIME) ## train a bundle: MANIFEST=… [NOISE=… ROOMS=… COPIES=1 SPEECH_LANGUAGE=en-us]
 	$(TORCHRUN) scripts/extract_features.py --manifest $(MANIFEST) --output $(CACHE) \
@@ -113,6 +113,9 @@ manifest:
 	@test -n "$(MANIFEST)" || { echo "error: say what to train on: make train" \
 	    "MANIFEST=<manifest.jsonl> [NOISE=<folders>] [ROOMS=<folders>]; see CONTRIBUTING.md" >&2; \
 	    exit 2; }
+
+cells: $(DEVELOPMENT) ## compare recurrent cells into docs/cells.md (CELLS="its arguments")
+	$(MALLOC) $(PYTHON) scripts/compare_cells.py --cache $(CACHE) --bundle $(BUNDLE) $(CELLS)
 
 benchmark: $(RUNTIME) ## measure compute and latency (BENCHMARK="its arguments")
 	$(PYTHON) scripts/benchmark.py $(BENCHMARK)
