@@ -97,7 +97,7 @@ PROCESSES ?= $(CORES)
 MALLOC := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 TORCHRUN = OMP_NUM_THREADS=1 $(MALLOC) $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
 
-.PHONY: train train-tiny speech docs benchmark clean
+.PHONY: train train-tiny speech cells benchmark clean
 
 train: speech $(RUNTIME) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NOISE=… ROOMS=… COPIES=1]
 	$(TORCHRUN) scripts/extract_features.py $(SPEECH) --output $(CACHE) \
@@ -121,6 +121,9 @@ speech:
 	    "MANIFEST=<manifest.jsonl>, LIBRISPEECH=<folder>, COMMON_VOICE=<folder> or" \
 	    "SPEECH_COMMANDS=<folder>; see CONTRIBUTING.md" >&2; \
 	    exit 2; }
+
+cells: $(DEVELOPMENT) ## compare recurrent cells into docs/cells.md (CELLS="its arguments")
+	$(MALLOC) $(PYTHON) scripts/compare_cells.py --cache $(CACHE) --bundle $(BUNDLE) $(CELLS)
 
 benchmark: $(RUNTIME) ## measure compute and latency (BENCHMARK="its arguments")
 	$(PYTHON) scripts/benchmark.py $(BENCHMARK)

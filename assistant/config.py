@@ -99,10 +99,14 @@ class AcousticConfig:
     """Columns of a feature row."""
     projection_size: int = 256
     """Columns after the first linear layer."""
+    cell: str = "gru"
+    """What the layers are made of: rnn (Elman's), gru, lstm or transformer."""
+    bidirectional: bool = True
+    """Whether a row sees what comes after it: its block with the look-ahead, or the utterance."""
     hidden_size: int = 256
-    """Units a direction and layer."""
+    """Units a direction and layer; a Transformer's width."""
     layers: int = 2
-    """Bidirectional layers."""
+    """Layers over time."""
     dropout: float = 0.1
     """Probability, between layers, while training."""
     phonemes: int = 0
@@ -111,6 +115,23 @@ class AcousticConfig:
     """Centre rows of a block in the streaming pass."""
     lookahead_rows: int = 8
     """Look-ahead rows of a block in the streaming pass."""
+
+    def __post_init__(self) -> None:
+        """Refuse layers that do not exist.
+
+        Raises:
+            ConfigError: `cell` has another name, or a Transformer cannot be this wide.
+        """
+        cells = ("rnn", "gru", "lstm", "transformer")
+        if self.cell not in cells:
+            raise ConfigError(f"cell: expected one of {', '.join(cells)}; found '{self.cell}'")
+        # Half a position's columns are sines, half cosines; heads are 64 columns wide.
+        step = 2 if self.hidden_size < 64 else 64
+        if self.cell == "transformer" and self.hidden_size % step:
+            raise ConfigError(
+                f"hidden_size: a Transformer's is even up to 64, then a multiple of 64; "
+                f"found {self.hidden_size}"
+            )
 
 
 @dataclass(frozen=True)
@@ -182,7 +203,7 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str) -> C
         built[key] = _coerce(hints[key], value, f"{where}: {key}")
     try:
         return kind(**built)
-    except TypeError as error:
+    except (TypeError, ConfigError) as error:
         raise ConfigError(f"{where}: {error}") from error
 
 

@@ -49,13 +49,13 @@ DRAWS = {
 and many accents are what users have, and what there is least of."""
 
 
-def numbers(config: type) -> list[Field]:
-    """The fields of a configuration that are options of the command line."""
-    return [f for f in fields(config) if isinstance(f.default, int | float)]
+def plain_fields(config: type) -> list[Field]:
+    """The fields of a configuration that are options of the command line: numbers and names."""
+    return [f for f in fields(config) if isinstance(f.default, int | float | str)]
 
 
 def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig]:
-    """The command line; every number of both configurations is an option."""
+    """The command line; every number and name of both configurations is an option."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -81,12 +81,14 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for config in (TrainingConfig, NetworkConfig):
-        for field in numbers(config):
+        for field in plain_fields(config):
             name = "--" + field.name.replace("_", "-")
             parser.add_argument(name, type=type(field.default), default=field.default)
     found = parser.parse_args()
-    training = TrainingConfig(**{f.name: getattr(found, f.name) for f in numbers(TrainingConfig)})
-    network = NetworkConfig(**{f.name: getattr(found, f.name) for f in numbers(NetworkConfig)})
+    training = TrainingConfig(
+        **{f.name: getattr(found, f.name) for f in plain_fields(TrainingConfig)}
+    )
+    network = NetworkConfig(**{f.name: getattr(found, f.name) for f in plain_fields(NetworkConfig)})
     return found, training, network
 
 

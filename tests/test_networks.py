@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from assistant.config import AcousticConfig, IntentConfig
 from assistant.nn.acoustic_model import AcousticModel
 from assistant.nn.intent_model import IntentModel
-from assistant.nn.lc_bgru import LCBGRU
+from assistant.nn.latency_controlled import LatencyControlledRNN
 
 LENGTHS = [41, 17, 30, 1]
 
@@ -38,7 +38,7 @@ def test_acoustic_steps_equal_the_blocked_whole(acoustic, centre, lookahead):
 @torch.inference_mode()
 def test_an_endless_look_ahead_is_the_full_bidirectional_gru():
     torch.manual_seed(1)
-    ours = LCBGRU(6, 5, layers=1).double()
+    ours = LatencyControlledRNN(6, 5, layers=1).double()
     theirs = torch.nn.GRU(6, 5, batch_first=True, bidirectional=True).double()
     for suffix, source in (("", ours.layers[0].forwards), ("_reverse", ours.layers[0].backwards)):
         for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):

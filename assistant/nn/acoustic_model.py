@@ -6,13 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from ..config import AcousticConfig
-from .lc_bgru import LCBGRU, LCBGRUState
+from .chunked_transformer import ChunkedTransformer, TransformerState
+from .latency_controlled import LatencyControlledRNN, RecurrentState
 
-AcousticState = LCBGRUState
+AcousticState = RecurrentState | TransformerState
 
 
 class AcousticModel(nn.Module):
-    """Normalise, project, LC-BGRU, CTC head (Graves et al. 2006): (B, T, D) to (B, T, P)."""
+    """Normalise, project, layers over time, CTC head (Graves et al. 2006): (B, T, D) to (B, T, P).
+
+    The layers are latency-controlled recurrent ones or, for comparison, a Transformer encoder.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -23,10 +27,8 @@ class AcousticModel(nn.Module):
         self.register_buffer("mean", torch.zeros(config.input_size))
         self.register_buffer("scale", torch.ones(config.input_size))
         self.project = nn.Linear(config.input_size, config.projection_size)
-        self.recurrent = LCBGRU(
-            config.projection_size, config.hidden_size, config.layers, config.dropout
-        )
-        self.head = nn.Linear(2 * config.hidden_size, config.phonemes)
+        self.recurrent = _layers(config)  # so named in every bundle's file
+        self.head = nn.Linear(self.recurrent.output_size, config.phonemes)
 
     def initial_state(self, batch: int = 1) -> AcousticState:
         """The state before the first row of `batch` streams."""
@@ -36,7 +38,11 @@ class AcousticModel(nn.Module):
         self, block: Tensor, state: AcousticState, centre: int
     ) -> tuple[Tensor, AcousticState]:
         """One block of rows (B, centre + lookahead, D) → log-posteriors (B, centre, P), state."""
-        hidden, following = self.recurrent.step(self._input(block), state, centre)
+        hidden, following = self.recurrent.step(
+            self._input(block),
+            state,  # type: ignore[arg-type]  # the state that these layers gave
+            centre,
+        )
         return self._output(hidden), following
 
     def forward(
@@ -56,3 +62,22 @@ class AcousticModel(nn.Module):
 
     def _output(self, hidden: Tensor) -> Tensor:
         return nn.functional.log_softmax(self.head(hidden).float(), dim=-1)
+
+
+def _layers(config: AcousticConfig) -> LatencyControlledRNN | ChunkedTransformer:
+    if config.cell == "transformer":
+        return ChunkedTransformer(
+            config.projection_size,
+            config.hidden_size,
+            config.layers,
+            config.dropout,
+            config.bidirectional,
+        )
+    return LatencyControlledRNN(
+        config.projection_size,
+        config.hidden_size,
+        config.layers,
+        config.dropout,
+        config.cell,
+        config.bidirectional,
+    )

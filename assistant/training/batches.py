@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .feature_cache import CachedUtterance, FeatureCache
+from .feature_cache import CachedUtterance
+
+
+class RowSource(Protocol):
+    """What an utterance's rows are read from: a `FeatureCache`, or rows kept in memory."""
+
+    def rows(self, utterance: CachedUtterance) -> npt.NDArray[np.float16]:
+        """(T, D) rows of one utterance."""
 
 ORDERED = 1000
 """Classes of length that batches are put into a random order by."""
@@ -33,7 +42,7 @@ class Batch:
 class Example:
     """An utterance in every copy there is of it, and its phonemes."""
 
-    copies: tuple[tuple[FeatureCache, CachedUtterance], ...]
+    copies: tuple[tuple[RowSource, CachedUtterance], ...]
     phonemes: tuple[int, ...]
     draws: float = 1.0
     """Times it is drawn in a pass; the fraction is a probability."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..grammar.phonemes import Phonemizer, Pronunciation
-from .batches import Example
+from .batches import Example, RowSource
 from .feature_cache import CachedUtterance, FeatureCache
 
 RAREST = 20
@@ -68,7 +68,7 @@ def read_material(
     names = list(inventory) or ["<blank>", *sorted(p for p, n in counts.items() if n >= rarest)]
     column = {p: i for i, p in enumerate(names)}
 
-    def example(*cached: tuple[FeatureCache, CachedUtterance]) -> Example:
+    def example(*cached: tuple[RowSource, CachedUtterance]) -> Example:
         first = cached[0][1]
         phonemes = tuple(column[p] for p in said[first.text] if p in column)
         return Example(cached, phonemes, _draws(first.corpus, draws or {}))

@@ -27,10 +27,12 @@ LOG_MEL_PER_ROW = 4
 class NetworkConfig:
     """What is trained."""
 
+    cell: str = "gru"
+    """What the acoustic model's layers are made of: rnn, gru, lstm or transformer."""
     hidden_size: int = 256
-    """Units a direction of the acoustic model."""
+    """Units a direction of them; a Transformer's width."""
     layers: int = 2
-    """Its bidirectional layers."""
+    """Layers over time."""
     dropout: float = 0.1
     """Between them."""
     rank: int = 32
@@ -58,6 +60,7 @@ class Network:
                 adapt(front, config.rank, torch.bfloat16)
         shape = AcousticConfig(
             input_size=self.features.stack * front.shape.width,
+            cell=config.cell,
             hidden_size=config.hidden_size,
             layers=config.layers,
             dropout=config.dropout,

@@ -1,0 +1,138 @@
+"""A Transformer encoder over rows (Vaswani et al. 2017), whole or in blocks with look-ahead.
+
+The blocks are those of the latency-controlled recurrent layers: `centre` rows, seen together with
+`lookahead` rows more. A row attends to its own block and to the centre rows of all blocks before,
+never beyond the block, so the delay stays `lookahead` however deep the stack is. `step` keeps the
+keys and values of the centre rows and gives what the blocked `forward` gives; they grow with the
+utterance, as the memory of a recurrent network does not. Without the backward direction a row
+attends to itself and the past alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .encoder import Block
+
+HEAD_WIDTH = 64
+"""Columns of an attention head, as in Vaswani et al.; a narrower network has one head."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerState:
+    """keys, values: of all centre rows so far, (B, heads, past, width / heads) a layer."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+
+class ChunkedTransformer(nn.Module):
+    """A stack of pre-norm Transformer blocks: (B, T, D) to (B, T, width)."""
+
+    def __init__(
+        self,
+        input_size: int,
+        width: int,
+        layers: int,
+        dropout: float = 0.0,
+        bidirectional: bool = True,
+    ) -> None:
+        """width: even, and beyond `HEAD_WIDTH` a multiple of it. bidirectional: else causal."""
+        super().__init__()
+        self.output_size = width
+        self.bidirectional = bidirectional
+        self.heads = max(1, width // HEAD_WIDTH)
+        self.enter = nn.Linear(input_size, width)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(Block(width, self.heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def initial_state(self, batch: int = 1) -> TransformerState:
+        """The state before the first row of `batch` streams."""
+        weight = self.enter.weight
+        empty = weight.new_zeros(batch, self.heads, 0, self.output_size // self.heads)
+        return TransformerState((empty,) * len(self.layers), (empty,) * len(self.layers))
+
+    def step(
+        self, block: Tensor, state: TransformerState, centre: int
+    ) -> tuple[Tensor, TransformerState]:
+        """One block.
+
+        Args:
+            block: (B, centre + lookahead, D); shorter at the end of the stream.
+            centre: rows whose output is wanted; the rest is look-ahead.
+
+        Returns:
+            (B, centre, width) and the next state.
+        """
+        if not self.bidirectional:
+            block = block[:, :centre]
+        past = state.keys[0].shape[2]
+        place = torch.arange(past, past + block.shape[1], device=block.device)
+        x = self._entered(block, place)
+        seen = None
+        if not self.bidirectional:
+            seen = torch.arange(past + block.shape[1], device=block.device) <= place[:, None]
+        keys, values = [], []
+        for layer, *kept in zip(self.layers, state.keys, state.values, strict=True):
+            x, (key, value) = layer(x, seen, tuple(kept))
+            keys.append(key[:, :, : past + centre])
+            values.append(value[:, :, : past + centre])
+        return self.norm(x)[:, :centre], TransformerState(tuple(keys), tuple(values))
+
+    def forward(
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        centre: int | None = None,
+        lookahead: int = 0,
+        truncate: int | None = None,
+    ) -> Tensor:
+        """Whole utterances, blocked exactly as `step` would take them.
+
+        Args:
+            x: (B, T, D). lengths: (B,) rows of each.
+            centre: rows of a block; None for the full context.
+            lookahead: rows seen beyond the centre.
+            truncate: without effect: nothing flows back through time here, only from row to row.
+
+        Returns:
+            (B, T, width); rows past an utterance's length mean nothing.
+        """
+        rows = x.shape[1]
+        if centre is None or centre >= rows or not self.bidirectional:
+            centre, lookahead = rows, 0
+        count, width = -(-rows // centre), centre + lookahead
+        # All blocks one after the other: a row of look-ahead occurs once for every block it is in.
+        block = torch.arange(count, device=x.device).repeat_interleave(width)
+        within = torch.arange(width, device=x.device).repeat(count)
+        place = block * centre + within
+        padded = torch.nn.functional.pad(x, (0, 0, 0, count * centre + lookahead - rows))
+        seen = block[:, None] == block
+        seen = seen | ((block < block[:, None]) & (within < centre))
+        if not self.bidirectional:
+            seen = seen & (place <= place[:, None])
+        # A row past the end must see something, or its softmax is not a number.
+        itself = torch.eye(len(place), dtype=torch.bool, device=x.device)
+        mask = ((seen & (place < lengths[:, None])[:, None]) | itself)[:, None]
+        hidden = self._entered(padded[:, place], place)
+        for layer in self.layers:
+            hidden, _ = layer(hidden, mask, None)
+        return torch.as_tensor(self.norm(hidden[:, within < centre][:, :rows]))
+
+    def _entered(self, rows: Tensor, place: Tensor) -> Tensor:
+        entered = self.enter(rows)
+        return torch.as_tensor(
+            self.dropout(entered + sinusoids(place, self.output_size).to(entered.dtype))
+        )
+
+
+def sinusoids(place: Tensor, width: int) -> Tensor:
+    """Positions (T,) to (T, width): sines and cosines, wavelengths from 2 π to 20,000 π rows."""
+    steps = torch.arange(width // 2, device=place.device)
+    angles = place[:, None] * torch.exp(-math.log(10_000) * steps / (width // 2)).double()
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
