@@ -3,10 +3,10 @@
     python scripts/compare_cells.py --cache cache/en-us --bundle models/en-us
 
 On log-mel and on the rows of the frozen encoder. From random weights CTC says nothing but blanks
-for longer than this budget, so that every network first learns a label a row, which a trained
-bundle gives. What is measured goes into `docs/cells.json`, and from there into the tables of
-`docs/cells.md` and the pictures beside it. Stopped, the same command goes on after the last network
-that was finished. One process, one thread.
+for long; to shorten that, every network first learns a label a row, which a trained bundle gives.
+What is measured goes into `docs/cells.json`, and from there into the tables of `docs/cells.md` and
+the pictures beside it. Stopped, the same command goes on after the last network that was finished.
+One process, one thread.
 """
 
 from __future__ import annotations

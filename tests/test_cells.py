@@ -22,6 +22,7 @@ from assistant.training.cells import (
     Budget,
     RowsInMemory,
     Speech,
+    lasting,
     model_for,
     parameters,
 )
@@ -231,6 +232,11 @@ def test_a_comparison_that_cannot_be_is_refused(
     compare(monkeypatch, cache, bundle, document, "--only", "encoder/rnn")
     with pytest.raises(SystemExit, match=message):
         compare(monkeypatch, cache, bundle, document, *option)
+
+
+def test_labels_last_until_the_next_phoneme_or_silence():
+    labels = torch.tensor([0, 1, 0, 2, 2, 0, 0, 2, 0, 0, 0, 0, 0, 3, 0])
+    assert lasting(labels).tolist() == [0, 1, 1, 2, 2, 2, 0, 2, 2, 2, 2, 0, 0, 3, 3]
 
 
 def test_all_variants_are_of_about_one_size():

@@ -51,7 +51,7 @@ class Result:
     training_s: float
     """Seconds that training took."""
     losses: list[float | None]
-    """CTC loss a phoneme, an update; None while learning a label a row."""
+    """CTC loss a phoneme, an update; None before CTC joins."""
     norms: list[float]
     """Norm of the gradient before clipping, an update."""
     operations: list[Operation]

@@ -112,14 +112,13 @@ def _comparison(found: Found) -> str:
 
 
 def _plateau(found: Found) -> Iterable[str]:
-    from_scratch = [(v, r) for v, r in found if v.features == LOG_MEL]
-    stuck = [v.name for v, r in from_scratch if _error(r["operations"][-1]) > PLATEAU]
+    stuck = [v.name for v, r in found if _error(r["operations"][-1]) > PLATEAU]
     if stuck:
         yield (
-            f"Of {len(from_scratch)} networks on log-mel, {len(stuck)} did not leave the plateau "
-            f"on which almost every row is a blank (phoneme error above {PLATEAU}): "
-            f"{', '.join(stuck)}. Their errors say that the budget is too small, nothing of the "
-            "cell."
+            f"{len(stuck)} of {len(found)} networks did not leave the plateau on which almost "
+            f"every row is a blank (phoneme error above {PLATEAU}): "
+            f"{', '.join(stuck)}. Their errors say that the budget is too small, "
+            "nothing of the cell."
         )
 
 

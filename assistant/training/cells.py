@@ -25,6 +25,9 @@ LOG_MEL, ENCODER = "log-mel", "encoder"
 BLOCK = (16, 8)
 """Centre and look-ahead rows of the latency-controlled network; those of the shipped bundle."""
 
+LASTING = 3
+"""Rows of 40 ms that a phoneme may go on after CTC's label of it; beyond that it is silence."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -94,7 +97,7 @@ class Budget:
     gradient_norm: float = 1.0
     """What the norm is clipped to (Pascanu et al. 2013)."""
     frames_first: float = 0.5
-    """Share of the updates that learn from a label a row, before CTC."""
+    """Share of the updates that learn from a label a row alone, before CTC joins it."""
     seed: int = 1
     """Of weights, batches and blocks."""
 
@@ -119,7 +122,7 @@ class Trained:
 
     model: AcousticModel
     losses: list[float]
-    """CTC loss a phoneme, an update; not a number while learning a label a row."""
+    """CTC loss a phoneme, an update; not a number before CTC joins."""
     norms: list[float]
     """Norm of the whole gradient before it is clipped, an update."""
 
@@ -215,16 +218,14 @@ def train(variant: Variant, speech: Speech, budget: Budget, advance: Callable[[]
             log_probs = model(
                 batch.rows, batch.lengths, centre, lookahead, variant.truncate or None
             )
-        by_row = update < first
-        loss = (
-            frame_loss(log_probs, group, speech.targets) if by_row else ctc_loss(log_probs, batch)
-        )
+        ctc = ctc_loss(log_probs, batch) if update >= first else None
+        loss = frame_loss(log_probs, group, speech.targets) + (0.0 if ctc is None else ctc)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         limit = budget.gradient_norm if variant.clipped else math.inf
         norms.append(float(nn.utils.clip_grad_norm_(model.parameters(), limit)))
         optimizer.step()
-        losses.append(math.nan if by_row else float(loss.detach()))
+        losses.append(math.nan if ctc is None else float(ctc.detach()))
         advance()
     return Trained(model.eval(), losses, norms)
 
@@ -233,8 +234,9 @@ def train(variant: Variant, speech: Speech, budget: Budget, advance: Callable[[]
 def aligned(
     model: nn.Module, examples: Sequence[Example], advance: Callable[[int], None]
 ) -> dict[CachedUtterance, Tensor]:
-    """The phoneme or blank of every row (T,) on the best path through a trained model's output.
+    """The label of every row (T,), from the best path through a trained model's output.
 
+    CTC says a phoneme in a row or two and is blank until the next; here phonemes last until then.
     An utterance that has too few rows for such a path is left out.
 
     Args:
@@ -252,8 +254,22 @@ def aligned(
         with torch.autocast("cpu", torch.bfloat16):
             log_probs = model(batch.rows, batch.lengths)
         labels, _ = forced_align(log_probs, batch.phonemes.int())
-        targets[example.copies[0][1]] = labels[0].long()
+        targets[example.copies[0][1]] = lasting(labels[0].long())
     return targets
+
+
+def lasting(labels: Tensor) -> Tensor:
+    """Labels (T,) in which phonemes go on over the blanks after them, up to `LASTING` rows.
+
+    The last blank before the same phoneme stays, or the two would be one.
+    """
+    made, blanks = labels.tolist(), 0
+    for t in range(1, len(made)):
+        blanks = blanks + 1 if labels[t] == 0 else 0
+        same_follows = t + 1 < len(made) and made[t + 1] == made[t - 1]
+        if 0 < blanks <= LASTING and not same_follows:
+            made[t] = made[t - 1]
+    return torch.tensor(made)
 
 
 def frame_loss(
