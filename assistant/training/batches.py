@@ -20,6 +20,7 @@ class RowSource(Protocol):
     def rows(self, utterance: CachedUtterance) -> npt.NDArray[np.float16]:
         """(T, D) rows of one utterance."""
 
+
 ORDERED = 1000
 """Classes of length that batches are put into a random order by."""
 
@@ -46,7 +47,7 @@ class Example:
     phonemes: tuple[int, ...]
     draws: float = 1.0
     """Times it is drawn in a pass; the fraction is a probability."""
-    teachers: tuple[tuple[FeatureCache, CachedUtterance], ...] = ()
+    teachers: tuple[tuple[RowSource, CachedUtterance], ...] = ()
     """A teacher's log-posteriors of every copy, or none at all."""
 
     @property
@@ -74,7 +75,7 @@ def collate(examples: Sequence[Example], rng: np.random.Generator | None) -> Bat
     )
 
 
-def _read(cached: tuple[FeatureCache, CachedUtterance]) -> Tensor:
+def _read(cached: tuple[RowSource, CachedUtterance]) -> Tensor:
     cache, utterance = cached
     return torch.from_numpy(cache.rows(utterance).astype(np.float32))
 

@@ -202,7 +202,8 @@ def train(variant: Variant, speech: Speech, budget: Budget, advance: Callable[[]
     """
     model = model_for(variant, speech, budget)
     optimizer = torch.optim.AdamW(model.parameters(), lr=budget.learning_rate)
-    source = batches(speech.training, budget.batch_rows, np.random.default_rng(budget.seed))
+    rng, order = np.random.default_rng(budget.seed), np.random.default_rng(budget.seed)
+    source = batches(speech.training, budget.batch_rows, rng, order)
     first = int(budget.frames_first * budget.updates)
     losses, norms = [], []
     for update in range(budget.updates):
