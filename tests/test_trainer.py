@@ -9,7 +9,7 @@ import torch
 
 from assistant.config import AcousticConfig
 from assistant.nn.acoustic_model import AcousticModel
-from assistant.nn.lc_bgru import LCBGRU
+from assistant.nn.latency_controlled import LatencyControlledRNN
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig, evaluate
 from assistant.training.batches import Example
 from assistant.training.feature_cache import FeatureCache
@@ -114,7 +114,7 @@ def test_an_interrupted_training_ends_at_the_same_update(examples, tmp_path, mon
 
 def test_truncation_cuts_the_errors_and_not_the_state():
     torch.manual_seed(0)
-    network = LCBGRU(4, 8, layers=1).eval()
+    network = LatencyControlledRNN(4, 8, layers=1).eval()
     rows = torch.randn(1, 12, 4, requires_grad=True)
     lengths = torch.tensor([12])
     outputs, reach = [], []

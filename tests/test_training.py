@@ -151,7 +151,7 @@ def test_an_example_is_drawn_as_often_as_it_says(tmp_path, draws, low, high):
 def test_batches_pad_utterances_of_like_length(tmp_path):
     cache = cached(tmp_path, ["x"] * 20)
     examples = [Example(((cache, u),), (1,) * (1 + u.place % 3)) for u in cache.utterances]
-    source = batches(examples, 80, np.random.default_rng(0))
+    source = batches(examples, 80, np.random.default_rng(0), np.random.default_rng(1))
     seen = []
     while len(seen) < 20:
         group = next(source)
