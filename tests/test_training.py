@@ -143,7 +143,11 @@ def test_an_example_is_drawn_as_often_as_it_says(tmp_path, draws, low, high):
     cache = cached(tmp_path, ["x"] * 2)
     often = Example(((cache, cache.utterances[0]),), (1,), draws)
     once = Example(((cache, cache.utterances[1]),), (1,))
-    drawn = next(batches([often] * 200 + [once] * 50, 10**9, np.random.default_rng(0)))
+    drawn = next(
+        batches(
+            [often] * 200 + [once] * 50, 10**9, np.random.default_rng(0), np.random.default_rng(1)
+        )
+    )
     assert low <= sum(e is often for e in drawn) <= high
     assert sum(e is once for e in drawn) == 50
 
