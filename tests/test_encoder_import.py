@@ -46,7 +46,7 @@ def test_rows_are_those_of_ctranslate2(original, data):
     frames = normalise(log_mel, log_mel.max()).T[None].contiguous().numpy()
     theirs = np.array(model.encode(ctranslate2.StorageView.from_array(frames), to_cpu=True))[0]
     ours = features.full_context(log_mel).reshape(-1, encoder.shape.width).numpy()
-    assert np.linalg.norm(ours - theirs) / np.linalg.norm(theirs) < 1e-4
+    assert np.linalg.norm(ours - theirs) / np.linalg.norm(theirs) < 0.04  # int8 matrices
 
 
 def test_the_import_script_gives_the_weights_in_the_bundle(original, tmp_path, monkeypatch):
