@@ -17,7 +17,12 @@ def shipped():
     return read_acoustic(find_bundle("en-us"))
 
 
-def test_the_shipped_bundle_agrees_with_its_golden_tensors(shipped):
+SHIPPED = sorted(p.parent.name for p in (data_folder() / "models").glob("*/golden.safetensors"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_bundles_agree_with_their_golden_tensors(name):
+    shipped = read_acoustic(find_bundle(name))
     golden = {n: t.float() for n, t in read_weights(shipped.folder / "golden.safetensors").items()}
     samples = (golden["samples"] / 32768).numpy()
     features = FeatureExtractor(shipped.features, shipped.encoder)
@@ -40,6 +45,15 @@ def test_the_shipped_commands_belong_to_the_shipped_bundle(shipped, name):
     compiled = read_commands(find_commands(name, shipped.folder), shipped)
     assert compiled.language == "en"
     assert len(compiled.intents) >= (12 if name == "home" else 1)
+
+
+def test_the_sizes_promised():
+    def megabytes(*names):
+        files = [p for n in names for p in (data_folder() / "models" / n).rglob("*") if p.is_file()]
+        return sum(p.stat().st_size for p in files) / 1e6
+
+    assert megabytes("encoder", "en-us") <= 50
+    assert megabytes("en-us-small") <= 10
 
 
 def test_every_bundle_has_a_card_and_every_model_a_licence():
