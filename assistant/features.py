@@ -118,8 +118,8 @@ class FeatureExtractor:
 
     @property
     def longest_samples(self) -> float:
-        """Samples an utterance may have; the encoder has a position for each of its frames."""
-        if self.encoder is None:
+        """Samples an utterance may have; a Transformer has a position for each of its frames."""
+        if self.encoder is None or not self.encoder.shape.positions:
             return np.inf
         return self.encoder.shape.positions * 2 * self.config.hop
 

@@ -17,7 +17,7 @@ from assistant.nn.low_rank import LowRankLinear, adapt, merge, update_of
 from assistant.training.bank_speech import full_context_model
 from assistant.training.network import Network, NetworkConfig
 
-STEM = EncoderShape(width=32, heads=1, layers=0, positions=400)
+STEM = EncoderShape(width=32, heads=1, layers=0, positions=0)
 TRANSFORMER = EncoderShape(width=32, heads=2, layers=2, positions=400)
 PHONEMES = ("", "a", "b", "c", "d")
 
