@@ -29,6 +29,7 @@ from assistant.training.acoustic_evaluation import (
     summary,
 )
 from assistant.training.acoustic_figures import write_tables
+from assistant.training.feature_cache import ROWS_PER_SECOND
 from assistant.training.manifest import Recording, audio_files, read_manifest, read_samples
 from assistant.training.metrics import ErrorRate
 
@@ -38,7 +39,8 @@ MIXED = [
     Condition("far field", snr_db=(10.0, 10.0), room=True),
 ]
 DELAYS = [
-    Condition(f"{b.delay * 40} ms ({b.centre} + {b.lookahead} rows)", block=b) for b in BLOCKS
+    Condition(f"{b.delay * 1000 // ROWS_PER_SECOND} ms ({b.centre} + {b.lookahead} rows)", block=b)
+    for b in BLOCKS
 ]
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from assistant.bundle.storage import read_bundle_config
+from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.feature_cache import ROWS_PER_SECOND
@@ -32,8 +33,6 @@ from assistant.training.network import (
     parameters_in_millions,
 )
 from assistant.training.plots import plot_log
-
-MEL_BINS = 80
 
 DRAWS = {
     "common_voice": 2.0,
@@ -101,7 +100,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
     source = arguments.initial or arguments.teacher_bundle
     inventory = read_inventory(source) if source else ()
-    columns = LOG_MEL_PER_ROW * MEL_BINS
+    columns = LOG_MEL_PER_ROW * FeatureConfig().mel_bins
     material = read_material(
         arguments.cache,
         columns,

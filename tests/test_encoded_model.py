@@ -14,8 +14,8 @@ from assistant.nn.acoustic_model import AcousticModel
 from assistant.nn.encoded_model import EncodedAcousticModel
 from assistant.nn.encoder import EncoderShape, StreamingEncoder
 from assistant.nn.low_rank import LowRankLinear, adapt, merge, update_of
-from assistant.training.bank_speech import full_context_model
 from assistant.training.network import Network, NetworkConfig
+from assistant.training.posteriors import network_of
 
 STEM = EncoderShape(width=32, heads=1, layers=0, positions=0)
 TRANSFORMER = EncoderShape(width=32, heads=2, layers=2, positions=400)
@@ -118,7 +118,7 @@ def test_a_bundle_gives_the_posteriors_of_what_was_trained(tmp_path, kind, atol)
     network.write(tmp_path / "bundle", "en-us")
     bundle = read_acoustic(tmp_path / "bundle")
     assert bundle.phonemes == PHONEMES
-    read = full_context_model(bundle)(rows, lengths)
+    read = network_of(bundle)(rows, lengths)
     for i, length in enumerate(lengths):
         assert_close(read[i, :length].exp(), trained[i, :length].exp(), rtol=0, atol=atol)
     assert bundle.features.stack * bundle.encoder.shape.width == bundle.model.config.input_size

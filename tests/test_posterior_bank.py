@@ -9,11 +9,12 @@ import torch
 from assistant.bundle import read_acoustic
 from assistant.config import FeatureConfig
 from assistant.features import FeatureExtractor
-from assistant.training.bank_speech import choose, full_context_model, hear
+from assistant.training.bank_speech import choose, hear
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.manifest import Recording, Split
 from assistant.training.posterior_bank import PosteriorBank, Splicer, align, build_bank
+from assistant.training.posteriors import network_of
 
 PHONEMES = 12
 
@@ -100,7 +101,7 @@ def test_what_is_heard_in_batches_is_what_is_heard_alone(caches, tmp_path):
     assert len(groups) > 1
     found = dict(pair for group in groups for pair in group)
     assert sorted(found) == list(range(len(chosen)))
-    model = full_context_model(bundle)
+    model = network_of(bundle)
     for place, aligned in found.items():
         choice = chosen[place]
         rows = torch.from_numpy(choice.cache.rows(choice.utterance).astype(np.float32))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..features import FeatureExtractor, normalise
 from ..grammar.phonemes import Phonemizer
 from ..types import Samples
 from .augmentation import convolve, excerpt, mix, simulated_room
+from .batches import like_lengths
 from .manifest import Recording, read_samples
 from .metrics import ErrorRate, greedy_phonemes, phoneme_error
 from .posteriors import network_of
@@ -115,7 +116,9 @@ class Evaluator:
     ) -> BySpeaker:
         """Errors by speaker; `advance` is told the seconds of audio done after every batch."""
         found: BySpeaker = defaultdict(lambda: ErrorRate(0, 0))
-        for batch in _batches(recordings):
+        ordered = sorted(recordings, key=lambda r: (r.seconds, str(r.path)))
+        for group in like_lengths([r.seconds for r in ordered], BATCH_SECONDS):
+            batch = [ordered[i] for i in group]
             samples = [
                 degrade(read_samples(r.path), condition, self.noises, r.path.name) for r in batch
             ]
@@ -171,15 +174,3 @@ def _loudest(frames: Tensor, chunk: int | None) -> Tensor:
     chunks = torch.stack([frames[b:e].max() for b, e in zip(begins, ends, strict=True)])
     sizes = torch.tensor([e - b for b, e in zip(begins, ends, strict=True)])
     return chunks.cummax(dim=0).values.repeat_interleave(sizes)[:, None]
-
-
-def _batches(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
-    """Recordings of about one length together."""
-    batch: list[Recording] = []
-    for recording in sorted(recordings, key=lambda r: (r.seconds, str(r.path))):
-        if batch and recording.seconds * (len(batch) + 1) > BATCH_SECONDS:
-            yield batch
-            batch = []
-        batch.append(recording)
-    if batch:
-        yield batch

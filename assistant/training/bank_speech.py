@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..bundle import AcousticBundle
 from ..grammar.phonemes import Pronunciation
-from ..nn.encoded_model import EncodedAcousticModel
-from .batches import Example, collate
+from .batches import Example, collate, like_lengths
 from .feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
 from .metrics import greedy_phonemes, phoneme_error
 from .posterior_bank import Aligned, align
+from .posteriors import network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +53,6 @@ def choose(
     return chosen
 
 
-def full_context_model(bundle: AcousticBundle) -> nn.Module:
-    """The bundle as one network: log-mel rows (B, T, 4 · bins), lengths (B,) to (B, T, P)."""
-    if bundle.encoder is None:
-        return bundle.model.eval()
-    features = bundle.features
-    whole = EncodedAcousticModel(
-        bundle.encoder, bundle.model, features.stack, features.left_context_rows
-    )
-    return whole.eval()
-
-
 def hear(
     bundle: AcousticBundle,
     chosen: Sequence[Choice],
@@ -84,9 +72,9 @@ def hear(
         Places in `chosen` and what was aligned there; None where the text is not trusted or does
         not fit.
     """
-    model = full_context_model(bundle).to(device)
+    model = network_of(bundle).to(device)
     ids = [bundle.phoneme_ids(said[c.utterance.text]) for c in chosen]
-    for group in _like_lengths([c.utterance.length for c in chosen], batch_rows):
+    for group in like_lengths([c.utterance.length for c in chosen], batch_rows):
         examples = [Example(((chosen[i].cache, chosen[i].utterance),), ids[i]) for i in group]
         batch = collate(examples, None)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
@@ -97,15 +85,3 @@ def hear(
             trusted = ids[i] and phoneme_error(greedy_phonemes(heard), ids[i]).rate <= worst
             found.append((i, align(heard, ids[i], chosen[i].noisy) if trusted else None))
         yield found
-
-
-def _like_lengths(lengths: Sequence[int], batch_rows: int) -> Iterator[list[int]]:
-    """Places of utterances, shortest first, as many together as fit when padded."""
-    group: list[int] = []
-    for i in map(int, np.argsort(lengths, kind="stable")):
-        if group and lengths[i] * (len(group) + 1) > batch_rows:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group

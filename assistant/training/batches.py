@@ -108,3 +108,15 @@ def batches(
             groups[-1].append(example)
         for place in shared.permutation(ORDERED):
             yield from groups[place * len(groups) // ORDERED : (place + 1) * len(groups) // ORDERED]
+
+
+def like_lengths(lengths: Sequence[float], most: float) -> Iterator[list[int]]:
+    """Places of utterances, shortest first, as many together as make `most` when padded."""
+    group: list[int] = []
+    for i in map(int, np.argsort(lengths, kind="stable")):
+        if group and lengths[i] * (len(group) + 1) > most:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group

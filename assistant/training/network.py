@@ -71,7 +71,7 @@ class Network:
         )
 
     def start_from(self, bundle: Path) -> None:
-        """Take the weights of a bundle as far as they fit; what it lacks starts afresh."""
+        """Take the weights of a bundle of the same shape; an update it lacks starts afresh."""
         weights = read_weights(bundle / "acoustic.safetensors")
         ours = {n: v for n, v in weights.items() if not n.startswith(ENCODER)}
         update = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..bundle import AcousticBundle
 from ..nn.encoded_model import EncodedAcousticModel
+from .batches import like_lengths
 from .feature_cache import CachedUtterance, FeatureCache
 
 BATCH_ROWS = 1500
@@ -21,14 +22,10 @@ FEW_WORDS = {"speech_commands": 0.2, "wake_words": 0.05, "precise_community": 0.
 """Share taken of corpora of few words: they say little for their length."""
 
 
-def network_of(bundle: AcousticBundle) -> EncodedAcousticModel:
-    """Log-mel rows to log-posteriors.
-
-    Raises:
-        ValueError: the bundle has no encoder.
-    """
+def network_of(bundle: AcousticBundle) -> nn.Module:
+    """The bundle as one network: log-mel rows (B, T, 4 · bins), lengths (B,) to (B, T, P)."""
     if bundle.encoder is None:
-        raise ValueError(f"{bundle.folder}: has no encoder, not even a stem of its own")
+        return bundle.model.eval()
     return EncodedAcousticModel(
         bundle.encoder, bundle.model, bundle.features.stack, bundle.features.left_context_rows
     ).eval()
@@ -36,7 +33,7 @@ def network_of(bundle: AcousticBundle) -> EncodedAcousticModel:
 
 @torch.inference_mode()
 def score(
-    network: EncodedAcousticModel, cache: FeatureCache, utterances: Sequence[CachedUtterance]
+    network: nn.Module, cache: FeatureCache, utterances: Sequence[CachedUtterance]
 ) -> list[Tensor]:
     """Log-posteriors (T, P) of cached log-mel, in bfloat16 where the processor has it."""
     rows = [torch.from_numpy(cache.rows(u).astype(np.float32)) for u in utterances]
@@ -45,20 +42,6 @@ def score(
     with torch.autocast("cpu", torch.bfloat16):
         log_probs = network(padded, lengths).float()
     return [one[: int(n)] for one, n in zip(log_probs, lengths, strict=True)]
-
-
-def in_batches(
-    utterances: Sequence[CachedUtterance], rows: int = BATCH_ROWS
-) -> Iterator[list[CachedUtterance]]:
-    """Utterances of about one length together, `rows` at a time."""
-    batch: list[CachedUtterance] = []
-    for utterance in sorted(utterances, key=lambda u: u.length):
-        if batch and utterance.length * (len(batch) + 1) > rows:
-            yield batch
-            batch = []
-        batch.append(utterance)
-    if batch:
-        yield batch
 
 
 def extract_posteriors(
@@ -78,25 +61,27 @@ def extract_posteriors(
         share = [u for u in mine if u.shard == shard]
         budget = rows * sum(u.length for u in share) // max(1, sum(u.length for u in mine))
         chosen = _draw(share, budget, np.random.default_rng([seed, rank]))
-        yield from _score_shard(network, cache, chosen, shard.name, target)
+        yield from _score_shard(bundle, network, cache, chosen, target / shard.name)
 
 
 def _score_shard(
-    network: EncodedAcousticModel,
+    bundle: AcousticBundle,
+    network: nn.Module,
     cache: FeatureCache,
     chosen: list[CachedUtterance],
-    shard: str,
-    target: Path,
+    shard: Path,
 ) -> Iterator[int]:
-    target.mkdir(parents=True, exist_ok=True)
-    index = target / shard.replace("rows", "index").replace("f16", "jsonl")
+    shard.parent.mkdir(parents=True, exist_ok=True)
+    index = shard.with_name(shard.name.replace("rows", "index").replace("f16", "jsonl"))
     done = [json.loads(line) for line in index.read_text().splitlines()] if index.exists() else []
     next_row = done[-1]["start"] + done[-1]["length"] if done else 0
     finished = {entry["place"] for entry in done}
-    phonemes = network.acoustic.config.phonemes
-    with (target / shard).open("ab") as written, index.open("a", encoding="utf-8") as entries:
+    phonemes = len(bundle.phonemes)
+    with shard.open("ab") as written, index.open("a", encoding="utf-8") as entries:
         written.truncate(next_row * phonemes * 2)
-        for batch in in_batches([u for u in chosen if u.place not in finished]):
+        missing = [u for u in chosen if u.place not in finished]
+        for group in like_lengths([u.length for u in missing], BATCH_ROWS):
+            batch = [missing[i] for i in group]
             for utterance, log_probs in zip(batch, score(network, cache, batch), strict=True):
                 # What is less likely than 1e-6 teaches nothing, and float16 ends near there.
                 written.write(log_probs.clamp(min=-14).to(torch.float16).numpy().tobytes())
