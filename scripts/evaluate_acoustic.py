@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import torch.distributed as dist
 from rich.progress import Progress
 
 from assistant.bundle import read_acoustic
+from assistant.errors import AssistantError, UsageError
 from assistant.training.acoustic_evaluation import (
     BLOCKS,
     Condition,
@@ -30,7 +32,13 @@ from assistant.training.acoustic_evaluation import (
 )
 from assistant.training.acoustic_figures import write_tables
 from assistant.training.feature_cache import ROWS_PER_SECOND
-from assistant.training.manifest import Recording, audio_files, read_manifest, read_samples
+from assistant.training.manifest import (
+    Recording,
+    audio_files,
+    held_out_noise,
+    read_manifest,
+    read_samples,
+)
 from assistant.training.metrics import ErrorRate
 
 NOISE = [Condition(f"{snr:.0f} dB", snr_db=(snr, snr)) for snr in (20.0, 10.0, 5.0, 0.0)]
@@ -51,7 +59,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, nargs="+", required=True)
-    parser.add_argument("--noise", type=Path, nargs="*", default=[], help="folders of noise")
+    parser.add_argument(
+        "--noise",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of noise, of which the fifth is\ntaken that extract_features.py leaves out",
+    )
     parser.add_argument("--at-most", type=int, default=150, help="recordings a corpus at most")
     parser.add_argument(
         "--table",
@@ -68,7 +82,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", help="names of conditions, such as 'clean' or '5 dB'")
     parser.add_argument("--json", type=Path, help="write the figures here, not into the bundle")
     parser.add_argument("--card", action="store_true", help="write them into CARD.md too")
-    return parser.parse_args()
+    found = parser.parse_args()
+    if found.card and found.only and "clean" not in found.only:
+        parser.error(
+            "the card's tables stand against 'clean'; add it to --only, or leave --only out"
+        )
+    return found
 
 
 def gathered(mine: dict[str, ErrorRate]) -> dict[str, ErrorRate]:
@@ -103,7 +122,10 @@ def main() -> None:
     for recording in choose(others, speakers, arguments.at_most):
         by_corpus.setdefault(family(recording.corpus), []).append(recording)
 
-    evaluator = Evaluator(bundle, [read_samples(p) for p in audio_files(arguments.noise)])
+    _, noise = held_out_noise(audio_files(arguments.noise))
+    if arguments.noise and not noise:
+        raise UsageError("no recording of --noise is held out of training; give more of them")
+    evaluator = Evaluator(bundle, [read_samples(p) for p in noise])
     plan = [("corpora", Condition("clean"), corpus, listed) for corpus, listed in by_corpus.items()]
     conditions = [("delay", c) for c in DELAYS]
     if arguments.noise:
@@ -144,4 +166,7 @@ def family(corpus: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""Extract log-mel (or rows of the frozen encoder) of speech into a cache, clean and augmented.
+"""Extract log-mel of speech into a cache, clean and augmented.
 
     torchrun --nproc-per-node 2 scripts/extract_features.py \
         --librispeech LibriSpeech --common-voice cv-corpus-21.0/en \
@@ -19,13 +19,17 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assistant.bundle import read_encoder
 from assistant.config import FeatureConfig
 from assistant.errors import AssistantError, UsageError
 from assistant.features import FeatureExtractor
 from assistant.training import corpora
 from assistant.training.extraction import Extraction
-from assistant.training.manifest import audio_files, read_samples, split_by_speaker
+from assistant.training.manifest import (
+    audio_files,
+    held_out_noise,
+    read_samples,
+    split_by_speaker,
+)
 from assistant.training.network import LOG_MEL_PER_ROW
 
 HELD_OUT_PERCENT = {"common_voice_17": 40, "common_voice_18": 40}
@@ -52,12 +56,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the cache")
     parser.add_argument(
-        "--encoder",
+        "--noise",
         type=Path,
-        help="cache rows of this frozen encoder, not log-mel: for models that never adapt it",
-    )
-    parser.add_argument(
-        "--noise", type=Path, nargs="*", default=[], help="folders of background noise"
+        nargs="*",
+        default=[],
+        help="folders of background noise;\na fifth of it, by name, is left for measuring",
     )
     parser.add_argument(
         "--rooms", type=Path, nargs="*", default=[], help="folders of room responses"
@@ -109,13 +112,14 @@ def main() -> None:
     extraction = Extraction(
         split,
         arguments.output,
-        feature_extractor(arguments.encoder),
+        FeatureExtractor(FeatureConfig(encoder=False, stack=LOG_MEL_PER_ROW), None),
         arguments.copies,
         arguments.seed,
         rank,
         world,
     )
-    noises = [read_samples(p) for p in audio_files(arguments.noise)]
+    noise, _ = held_out_noise(audio_files(arguments.noise))
+    noises = [read_samples(p) for p in noise]
     rooms = [read_samples(p) for p in audio_files(arguments.rooms)]
     columns = (
         TextColumn("{task.description}"),
@@ -138,13 +142,6 @@ def main() -> None:
                 print(f"{name}: {rate:.0f} s of audio a second, {left:.0f} s left", flush=True)
     elapsed = time.perf_counter() - begin
     print(f"process {rank}: {done / 3600:.2f} h in {elapsed:.0f} s", flush=True)
-
-
-def feature_extractor(encoder: Path | None) -> FeatureExtractor:
-    """Rows of 40 ms: two of the encoder's, or four log-mel frames, from which both are made."""
-    if encoder is None:
-        return FeatureExtractor(FeatureConfig(encoder=False, stack=LOG_MEL_PER_ROW), None)
-    return FeatureExtractor(FeatureConfig(), read_encoder(encoder))
 
 
 if __name__ == "__main__":

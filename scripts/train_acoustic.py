@@ -31,11 +31,14 @@ from assistant.training.network import (
     Network,
     NetworkConfig,
     parameters_in_millions,
+    read_inventory,
 )
 from assistant.training.plots import plot_log
 
 DRAWS = {
     "common_voice": 2.0,
+    "common_voice_13_pseudo": 1.3,
+    "librispeech": 0.7,
     "speechocean762": 0.6,
     "speech_commands": 0.2,
     "wake_words": 0.1,
@@ -64,7 +67,12 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         "--checkpoints", type=Path, required=True, help="folder of the checkpoint and the log"
     )
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle to write")
-    parser.add_argument("--initial", type=Path, help="bundle to train on from")
+    parser.add_argument(
+        "--initial",
+        type=Path,
+        help="bundle to train on from; of another language,\n"
+        "phonemes of one name are taken for the same",
+    )
     parser.add_argument(
         "--teacher",
         type=Path,
@@ -98,8 +106,9 @@ def main() -> None:
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
     cores = os.cpu_count() or 1 if alone else 1
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
-    source = arguments.initial or arguments.teacher_bundle
-    inventory = read_inventory(source) if source else ()
+    source = arguments.teacher_bundle or arguments.initial
+    same_language = source and read_bundle_config(source)["language"] == arguments.language
+    inventory = read_inventory(source) if same_language else ()
     columns = LOG_MEL_PER_ROW * FeatureConfig().mel_bins
     material = read_material(
         arguments.cache,
@@ -140,11 +149,6 @@ def main() -> None:
         network.write(arguments.bundle, arguments.language)
         listed = "\n".join(material.speakers) + "\n"
         (arguments.bundle / "held_out_speakers.txt").write_text(listed, encoding="utf-8")
-
-
-def read_inventory(bundle: Path) -> tuple[str, ...]:
-    """The phonemes of a bundle, which going on from it keeps."""
-    return tuple(read_bundle_config(bundle)["phonemes"])
 
 
 if __name__ == "__main__":

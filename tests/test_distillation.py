@@ -1,6 +1,7 @@
 """A teacher's posteriors: kept beside the cache they were made from, and learnt from."""
 
 import json
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from assistant.bundle import read_acoustic
 from assistant.training.acoustic_trainer import distillation_loss
-from assistant.training.batches import Batch, collate
+from assistant.training.batches import Batch, batches, collate
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.material import read_material
 from assistant.training.posteriors import extract_posteriors, network_of, score
@@ -65,12 +66,18 @@ def test_posteriors_lie_beside_the_rows_they_were_made_from(made):
     torch.testing.assert_close(found.exp(), expected.exp(), rtol=0, atol=0.02)
 
 
-def test_only_what_the_teacher_heard_is_learnt(made):
+def test_what_the_teacher_did_not_hear_is_learnt_from_its_text(made):
     bundle, cache, teacher = made
     hear(bundle, cache, teacher, rows=60)
     material = read_material(cache, COLUMNS, "en-us", bundle.phonemes, teacher=teacher)
-    assert 0 < len(material.training) < 12
-    assert all(len(e.copies) == len(e.teachers) for e in material.training)
+    taught = [e for e in material.training if e.teachers]
+    assert 0 < len(taught) < len(material.training) == 12
+    assert all(len(e.copies) == len(e.teachers) for e in taught)
+    drawing = [np.random.default_rng(seed) for seed in (1, 2)]
+    source = batches(material.training, 200, *drawing)
+    for examples in islice(source, 20):
+        assert len({bool(e.teachers) for e in examples}) == 1
+        assert (collate(examples, drawing[0]).teacher is not None) == bool(examples[0].teachers)
 
 
 def test_extraction_goes_on_where_it_stopped(made):

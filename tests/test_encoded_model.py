@@ -139,6 +139,25 @@ def test_a_bundle_keeps_the_update_alone_and_is_gone_on_from(tmp_path):
     assert_close(found[0], expected[0], rtol=0, atol=1e-2)
 
 
+@torch.no_grad()
+def test_another_language_begins_with_the_phonemes_of_one_name(tmp_path):
+    english = networks(tmp_path)["update"]
+    english.write(tmp_path / "bundle", "en-us")
+    torch.manual_seed(7)
+    phonemes = ("", "ʎ", "c", "a")
+    config = NetworkConfig(rank=4, hidden_size=16, layers=1)
+    portuguese = Network(config, tmp_path / "encoder", phonemes)
+    fresh = portuguese.module.acoustic.head.weight.clone()
+    portuguese.start_from(tmp_path / "bundle")
+    known, found = english.module.acoustic.head.weight, portuguese.module.acoustic.head.weight
+    for row, phoneme in enumerate(phonemes):
+        expected = known[PHONEMES.index(phoneme)] if phoneme in PHONEMES else fresh[row]
+        assert_close(found[row], expected, rtol=0, atol=1e-3)
+    rows, lengths = log_mel_rows()
+    hidden = [n.module.eval().encode(rows, lengths) for n in (english, portuguese)]
+    assert_close(*hidden, rtol=0, atol=2e-2)
+
+
 # ── blocks: training sees what a stream sees ───────────────────────────────────────────────
 
 

@@ -1,15 +1,19 @@
 """Manifests, augmentation, masking, batches, phonemes of the texts, and how errors are counted."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from assistant.errors import UsageError
 from assistant.training.augmentation import (
+    CODECS,
     AugmentationConfig,
     Augmenter,
+    coded,
     convolve,
     mix,
     root_mean_square,
@@ -17,10 +21,18 @@ from assistant.training.augmentation import (
 )
 from assistant.training.batches import Example, batches, collate
 from assistant.training.feature_cache import FeatureCache
-from assistant.training.manifest import Recording, read_manifest, split_by_speaker
+from assistant.training.manifest import (
+    Recording,
+    held_out_noise,
+    read_manifest,
+    split_by_speaker,
+)
 from assistant.training.masking import MaskingConfig, mask
 from assistant.training.material import phonemes_of, read_material
 from assistant.training.metrics import edit_distance, phoneme_error
+from assistant.training.pseudo_labels import once
+
+SPEECH = Path(__file__).parent / "data/recordings/coffee/3b1a9487.flac"
 
 
 def test_manifest_names_the_broken_line(tmp_path):
@@ -28,6 +40,23 @@ def test_manifest_names_the_broken_line(tmp_path):
     path.write_text('{"path": "a.wav", "text": "one", "seconds": 1}\n{"path": "b.wav"}\n')
     with pytest.raises(UsageError, match=r"manifest.jsonl:2"):
         read_manifest(path)
+
+
+def test_a_manifest_without_seconds_is_measured(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(24000), 16000)
+    lines = [json.dumps({"path": name, "text": "one"}) for name in ("a.wav", "missing.wav")]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
+    there, missing = read_manifest(tmp_path / "manifest.jsonl")
+    assert (there.seconds, missing.seconds) == (1.5, 0.0)
+
+
+def test_noise_is_held_out_with_all_its_takes(tmp_path):
+    paths = [tmp_path / f"rain_{i}_{take}.opus" for i in range(200) for take in "ab"]
+    training, kept = held_out_noise(paths)
+    assert sorted(training + kept) == sorted(paths)
+    assert 40 < len(kept) < 120
+    assert len({p.stem[:-2] for p in kept}) * 2 == len(kept)
+    assert held_out_noise(paths[::-1])[1] == kept[::-1]
 
 
 def test_no_speaker_is_on_both_sides(tmp_path):
@@ -64,6 +93,14 @@ def test_a_room_keeps_the_direct_sound_in_place():
     assert len(wet) == len(click)
     assert int(np.abs(wet).argmax()) == 1000
     assert np.abs(wet[:999]).max() < 1e-5
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_codec_keeps_length_and_speech(codec):
+    speech, _ = soundfile.read(SPEECH, dtype="float32")
+    heard = coded(speech, codec)
+    assert heard.shape == speech.shape and heard.dtype == np.float32
+    assert 0 < root_mean_square(heard - speech) < 0.6 * root_mean_square(speech)
 
 
 def test_augmentation_is_reproducible_and_in_range():
@@ -198,3 +235,17 @@ def test_material_joins_copies_and_families_of_corpora(tmp_path):
     assert material.speakers == ["common_voice_170", "common_voice_180"]
     with pytest.raises(UsageError, match="no features"):
         read_material(tmp_path / "nothing", 4, "en-us")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Her crew was saved.", "Her crew was saved."),
+        (" Her crew was saved. Her crew was saved. Her crew", "Her crew was saved."),
+        ("Really, really good.", "Really, really good."),
+        ("She said that that that was it.", "She said that that that was it."),
+        ("", ""),
+    ],
+)
+def test_what_whisper_says_again_is_cut(said, kept):
+    assert once(said) == kept

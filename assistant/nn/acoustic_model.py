@@ -30,6 +30,12 @@ class AcousticModel(nn.Module):
         self.recurrent = _layers(config)  # so named in every bundle's file
         self.head = nn.Linear(self.recurrent.output_size, config.phonemes)
 
+    @torch.no_grad()
+    def normalise_as(self, rows: Tensor) -> None:
+        """Take the mean and the deviation of rows (N, D) of training speech for the input's."""
+        self.mean.copy_(rows.mean(dim=0))
+        self.scale.copy_(1 / (rows.std(dim=0) + 1e-3))
+
     def initial_state(self, batch: int = 1) -> AcousticState:
         """The state before the first row of `batch` streams."""
         return self.recurrent.initial_state(batch)

@@ -6,14 +6,19 @@ microphone. Probabilities and ranges are fields of `AugmentationConfig`.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import soundfile
 import torch
 import torchaudio.functional as AF
 
 from ..types import SAMPLE_RATE, Samples
+
+CODECS = (("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"), ("WAV", "ULAW"), ("WAV", "GSM610"))
+"""libsndfile's containers and codecs of lossy links; the first two compress as much as they can."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class AugmentationConfig:
     """Factors of speaking rate, drawn with equal chance."""
     reverberation: float = 0.6
     """Probability of a room."""
+    measured: float = 0.5
+    """Share of rooms that are measured responses, where there are some; the rest is simulated."""
     noise: float = 0.85
     """Probability of background noise."""
     babble: float = 0.2
@@ -36,6 +43,8 @@ class AugmentationConfig:
     """Probability of a narrow-band microphone or link."""
     clipping: float = 0.08
     """Probability of an overdriven input."""
+    codec: float = 0.12
+    """Probability of a lossy link: a telephone, a headset, a web page."""
 
 
 class Augmenter:
@@ -68,6 +77,8 @@ class Augmenter:
         if rng.random() < config.clipping:
             limit = np.abs(copy).max() * rng.uniform(0.2, 0.6)
             copy = np.clip(copy, -limit, limit)
+        if rng.random() < config.codec:
+            copy = coded(copy, CODECS[int(rng.integers(len(CODECS)))])
         return np.clip(copy, -1.0, 1.0).astype(np.float32)
 
     def _speed(self, samples: Samples, rng: np.random.Generator) -> Samples:
@@ -79,7 +90,7 @@ class Augmenter:
         return np.asarray(changed.numpy(), np.float32)
 
     def _room(self, rng: np.random.Generator) -> Samples:
-        if self.responses and rng.random() < 0.3:
+        if self.responses and rng.random() < self.config.measured:
             return self.responses[int(rng.integers(len(self.responses)))]
         return simulated_room(rng)
 
@@ -131,6 +142,20 @@ def simulated_room(rng: np.random.Generator) -> Samples:
     tail *= 10 ** (-direct_to_reverberant_db / 20) / np.sqrt(np.sum(tail**2) + 1e-9)
     tail[0] = 1.0
     return tail.astype(np.float32)
+
+
+def coded(samples: Samples, codec: tuple[str, str]) -> Samples:
+    """The signal after a lossy codec (libsndfile's), as long as before."""
+    form, subtype = codec
+    options = {"compression_level": 0.99} if form in ("OGG", "MP3") else {}
+    file = io.BytesIO()
+    soundfile.write(
+        file, np.clip(samples, -1, 1), SAMPLE_RATE, format=form, subtype=subtype, **options
+    )
+    file.seek(0)
+    decoded, _ = soundfile.read(file, dtype="float32")
+    decoded = decoded[: len(samples)]
+    return np.pad(decoded, (0, len(samples) - len(decoded)))
 
 
 def low_pass(samples: Samples, cutoff: float) -> Samples:

@@ -93,17 +93,21 @@ def batches(
 ) -> Iterator[list[Example]]:
     """Examples of about one length together, in random order; endless.
 
+    A batch is of examples that all have a teacher, or of such that have none.
+
     `shared` is the same in all processes, so that they compute batches of about one length at a
     time and none waits for another.
     """
     while True:
         drawn = [e for e in examples for _ in range(int(e.draws + rng.random()))]
         noisy_length = [e.length * rng.uniform(0.9, 1.1) for e in drawn]
-        ordered = [drawn[i] for i in np.argsort(noisy_length)]
+        taught = [bool(e.teachers) for e in drawn]
+        ordered = [drawn[i] for i in np.lexsort((noisy_length, taught))]
         groups: list[list[Example]] = [[]]
         for example in ordered:
             longest = max([e.length for e in groups[-1]] + [example.length])
-            if groups[-1] and longest * (len(groups[-1]) + 1) > batch_rows:
+            full = longest * (len(groups[-1]) + 1) > batch_rows
+            if groups[-1] and (full or bool(example.teachers) != bool(groups[-1][0].teachers)):
                 groups.append([])
             groups[-1].append(example)
         for place in shared.permutation(ORDERED):

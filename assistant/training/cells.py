@@ -184,8 +184,7 @@ def model_for(variant: Variant, speech: Speech, budget: Budget) -> AcousticModel
     model = AcousticModel(nearest)
     sample = collate(speech.training[:100], None)
     inside = torch.arange(sample.rows.shape[1]) < sample.lengths[:, None]
-    model.mean.copy_(sample.rows[inside].mean(dim=0))
-    model.scale.copy_(1 / (sample.rows[inside].std(dim=0) + 1e-3))
+    model.normalise_as(sample.rows[inside])
     return model
 
 

@@ -17,9 +17,6 @@ from .augmentation import AugmentationConfig, Augmenter
 from .feature_cache import extract, unfinished
 from .manifest import Recording, Split, read_samples
 
-STREAMED_CHUNKS = (None, None, 16, None, None, 8, None, None, 32)
-"""Rows of the encoder's chunks in augmented copies, drawn in turn: a third of them is streamed.
-They matter only where rows of the encoder are cached."""
 BABBLE = 200
 """Utterances of a process that background talkers are taken from."""
 
@@ -94,7 +91,6 @@ class Extraction:
                 self.folder / part.name,
                 self.extractor,
                 self._change(part.copy, augmenter),
-                STREAMED_CHUNKS if part.copy else (None,),
                 self.rank,
                 seed=self.seed + part.copy if part.copy else None,
             )

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..features import FeatureExtractor, normalise
+from ..features import FeatureExtractor
 from ..types import Samples
 from .manifest import Recording, read_samples
 
@@ -91,86 +91,57 @@ def extract(
     folder: Path,
     extractor: FeatureExtractor,
     change: Callable[[Samples, int], Samples],
-    chunks: Sequence[int | None] = (None,),
     rank: int = 0,
     batch_seconds: float = 60.0,
     seed: int | None = None,
 ) -> Iterator[float]:
-    """Write the rows of `recordings`, yielding the seconds of audio done after every batch.
+    """Write the log-mel of `recordings`, yielding the seconds of audio done after every batch.
 
     Args:
+        extractor: gives rows of stacked log-mel.
         change: augmentation of an utterance, given its position in `recordings`.
-        chunks: sizes of the encoder's chunk in rows, drawn in turn; None is full context.
-        batch_seconds: audio encoded at a time.
-        seed: take the batches in random order, so that an interrupted copy has all lengths.
+        batch_seconds: audio written at a time.
+        seed: go through them in random order, so that an interrupted copy has all lengths.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index_path, rows_path = folder / f"index-{rank}.jsonl", folder / f"rows-{rank}.f16"
     done = _finished(index_path)
     next_row = done[-1]["start"] + done[-1]["length"] if done else 0
     finished = {entry["place"] for entry in done}
-    columns = extractor.columns
+    order = range(len(recordings))
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(len(recordings)).tolist()
     with index_path.open("a", encoding="utf-8") as index, rows_path.open("ab") as rows:
-        rows.truncate(next_row * columns * 2)
-        order = list(_batches(recordings, batch_seconds))
-        if seed is not None:
-            np.random.default_rng(seed).shuffle(order)
-        for number, whole_batch in enumerate(order):
-            batch = [i for i in whole_batch if i not in finished]
-            if not batch:
-                continue
-            samples = [change(read_samples(recordings[i].path), i) for i in batch]
-            chunk = chunks[number % len(chunks)]
-            for i, encoded in zip(batch, _rows(samples, extractor, chunk), strict=True):
-                rows.write(encoded.tobytes())
-                entry = {
-                    "place": i,
-                    "start": next_row,
-                    "length": len(encoded),
-                    "text": recordings[i].text,
-                }
-                entry |= {"speaker": recordings[i].speaker, "corpus": recordings[i].corpus}
-                next_row += len(encoded)
-                index.write(json.dumps(entry, ensure_ascii=False) + "\n")
-            rows.flush()
+        rows.truncate(next_row * extractor.columns * 2)
+        missing = [i for i in order if i not in finished]
+        for batch in _batches(missing, recordings, batch_seconds):
+            entries = []
+            for i in batch:
+                recording = recordings[i]
+                samples = change(read_samples(recording.path), i)
+                found = extractor.full_context(extractor.whole(samples))
+                rows.write(found.to(torch.float16).numpy().tobytes())
+                entry = {"place": i, "start": next_row, "length": len(found)}
+                entry |= {"text": recording.text, "speaker": recording.speaker}
+                entries.append(entry | {"corpus": recording.corpus})
+                next_row += len(found)
+            rows.flush()  # before the index, which must not name what is not there
+            index.writelines(json.dumps(e, ensure_ascii=False) + "\n" for e in entries)
             index.flush()
             yield sum(recordings[i].seconds for i in batch)
 
 
-def _batches(recordings: Sequence[Recording], batch_seconds: float) -> Iterator[list[int]]:
-    """Consecutive recordings, as many as fit when all are as long as the longest of them."""
+def _batches(
+    places: Sequence[int], recordings: Sequence[Recording], seconds: float
+) -> Iterator[list[int]]:
+    """Consecutive recordings of about so many seconds together."""
     batch: list[int] = []
-    longest = 0.0
-    for i in range(len(recordings)):
-        longest = max(longest, recordings[i].seconds)
-        if batch and longest * (len(batch) + 1) > batch_seconds:
-            yield batch
-            batch, longest = [], recordings[i].seconds
+    length = 0.0
+    for i in places:
         batch.append(i)
+        length += recordings[i].seconds
+        if length >= seconds:
+            yield batch
+            batch, length = [], 0.0
     if batch:
         yield batch
-
-
-@torch.inference_mode()
-def _rows(
-    samples: Sequence[Samples], extractor: FeatureExtractor, chunk: int | None
-) -> list[npt.NDArray[np.float16]]:
-    config = extractor.config
-    frames = [extractor.whole(s) for s in samples]
-    frames = [normalise(f, f.max()) for f in frames]
-    lengths = torch.tensor([len(f) for f in frames])
-    batch = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True).to(extractor.device)
-    per_row = config.stack
-    if extractor.encoder is not None:
-        with torch.autocast(extractor.device.type, torch.bfloat16):
-            batch = extractor.encoder(
-                batch,
-                lengths.to(extractor.device),
-                chunk=chunk * per_row if chunk else None,
-                left_context=config.left_context_rows * per_row if chunk else None,
-            )
-    rows = batch.float().reshape(len(frames), -1, extractor.columns).cpu()
-    return [
-        rows[i, : int(n) // extractor.frames_per_row].to(torch.float16).numpy()
-        for i, n in enumerate(lengths)
-    ]

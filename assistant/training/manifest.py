@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Recording:
 def read_manifest(path: Path) -> list[Recording]:
     """Read a JSON-lines manifest: `path` (relative to it), `text`, `speaker`, `corpus`, `seconds`.
 
+    Where a line does not say `seconds`, the recording's own header does.
+
     Raises:
         UsageError: a line is broken, naming file and line.
     """
@@ -50,18 +53,28 @@ def read_manifest(path: Path) -> list[Recording]:
         for number, line in enumerate(lines, 1):
             try:
                 entry = json.loads(line)
+                recording = path.parent / entry["path"]
+                seconds = entry["seconds"] if "seconds" in entry else _seconds(recording)
                 recordings.append(
                     Recording(
-                        path=path.parent / entry["path"],
+                        path=recording,
                         text=entry["text"],
                         speaker=entry.get("speaker", ""),
                         corpus=entry.get("corpus", path.parent.name),
-                        seconds=float(entry["seconds"]),
+                        seconds=float(seconds),
                     )
                 )
             except (ValueError, KeyError, TypeError) as error:
                 raise UsageError(f"{path}:{number}: not a manifest line: {error!r}") from error
     return recordings
+
+
+def _seconds(path: Path) -> float:
+    """As the header says; 0 where there is no such recording, which is told where it is read."""
+    try:
+        return float(soundfile.info(path).duration)
+    except soundfile.LibsndfileError:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +139,12 @@ def audio_files(folders: Sequence[Path]) -> list[Path]:
     endings = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
     found = [p for folder in folders for p in folder.rglob("*") if p.suffix.lower() in endings]
     return sorted(found)
+
+
+def held_out_noise(paths: Sequence[Path], percent: int = 20) -> tuple[list[Path], list[Path]]:
+    """Background recordings to train with, and those kept for measuring, by a hash of their names.
+
+    Takes of one recording (`…_a` and `…_b`, `…_1` and `…_2`) stay together.
+    """
+    kept = [p for p in paths if _bucket(re.sub(r"[-_][a-z0-9]$", "", p.stem)) < percent]
+    return [p for p in paths if p not in kept], kept

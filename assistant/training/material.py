@@ -51,8 +51,8 @@ def read_material(
         inventory: names of the columns; by default every phoneme that is not rare.
         draws: times an utterance is drawn in a pass, by what its corpus' name begins with.
         rarest: occurrences in the training texts below which a phoneme is left out.
-        teacher: folder of a teacher's posteriors over `inventory`, made from the same caches; only
-            what it has heard is learnt.
+        teacher: folder of a teacher's posteriors over `inventory`, made from the same caches; what
+            it has not heard is learnt from the text alone.
 
     Raises:
         UsageError: there is nothing in the cache.
@@ -113,7 +113,7 @@ def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, P
 
 
 def _taught(examples: list[Example], teacher: Path, phonemes: int) -> list[Example]:
-    """The examples and copies that the teacher has heard, with what it said."""
+    """Examples with what the teacher said, of the copies that it has heard; others as they are."""
     heard: dict[tuple[str, str, int], tuple[FeatureCache, CachedUtterance]] = {}
     for folder in sorted(p for p in teacher.iterdir() if p.is_dir()):
         posteriors = FeatureCache(folder, phonemes)
@@ -126,6 +126,8 @@ def _taught(examples: list[Example], teacher: Path, phonemes: int) -> list[Examp
         if pairs:
             copies, said = zip(*pairs, strict=True)
             taught.append(replace(example, copies=copies, teachers=said))
+        else:
+            taught.append(example)
     return taught
 
 

