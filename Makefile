@@ -56,7 +56,7 @@ $(DEVELOPMENT): pyproject.toml | $(PYTHON)
 RECORDINGS := tests/data/recordings
 RECOGNIZE := $(PYTHON) -m assistant recognize --events
 
-.PHONY: help run test check lint format
+.PHONY: help run test check lint format docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ lint: $(DEVELOPMENT) ## ruff's rules and format, mypy --strict
 format: $(DEVELOPMENT) ## put imports and format in order
 	$(PYTHON) -m ruff check --select I --fix
 	$(PYTHON) -m ruff format
+
+docs: $(RUNTIME) ## write docs/cli.md anew from the commands' own help
+	$(PYTHON) -m typer assistant.cli utils docs --name assistant --output docs/cli.md
 
 # ── training and figures ─────────────────────────────────────────────────────────────────────
 

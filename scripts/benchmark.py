@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py                          # the bundled recordings, one thread
     python scripts/benchmark.py --json figures.json FILE…
+    python scripts/benchmark.py --bundle models/en-us --card
 
 Every figure is a ratio or a percentile of one run on this machine, stages measured one by one in
 the same run; "speech" counts the time someone speaks, "silence" an hour-long quiet room in small.
@@ -28,6 +29,7 @@ from assistant.config import AssistantConfig
 from assistant.engine import Engine
 from assistant.pipeline import Pipeline
 from assistant.recording import read_file
+from assistant.training.acoustic_figures import keep_figures, write_tables
 from assistant.types import SAMPLE_RATE, Samples
 
 BLOCK = 320
@@ -97,6 +99,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument(
+        "--card",
+        action="store_true",
+        help="write size and compute into the bundle's figures and card",
+    )
     arguments = parser.parse_args()
     files = arguments.files or sorted(Path("tests/data/recordings").rglob("*.flac"))
 
@@ -134,10 +141,11 @@ def main() -> None:
     stages["endpointer"] = vad.spent["endpointer"] / spoken
 
     figures = {
-        "machine": platform.processor() or platform.machine(),
-        "torch": torch.__version__,
+        "machine": processor(),
+        "torch": torch.__version__.partition("+")[0],
         "threads": arguments.threads,
-        "bundle": arguments.bundle,
+        "bundle": Path(arguments.bundle).name,
+        "commands": arguments.commands,
         "audio_seconds": round(spoken, 1),
         "loading_seconds": round(loading, 2),
         "compute_per_second_of_speech": {k: round(v, 5) for k, v in stages.items()},
@@ -150,6 +158,28 @@ def main() -> None:
     report(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if arguments.card:
+        folder = engine.acoustic.folder
+        measured = {"size_mb": sizes(folder), "compute": figures}
+        kept = keep_figures(folder / "figures.json", engine.acoustic.hash, measured)
+        write_tables(folder / "CARD.md", kept)
+
+
+def sizes(folder: Path) -> dict[str, float]:
+    """Megabytes of a bundle's parts, and of the encoder that it shares with others."""
+    parts = {"acoustic model": folder / "acoustic.safetensors"}
+    parts["posterior bank"] = folder / "posterior_bank.safetensors"
+    if "encoder_sha256" in (folder / "config.yaml").read_text(encoding="utf-8"):
+        parts["shared encoder"] = folder.parent / "encoder" / "encoder.safetensors"
+    return {name: round(path.stat().st_size / 1e6, 2) for name, path in parts.items()}
+
+
+def processor() -> str:
+    """The processor's name."""
+    names = Path("/proc/cpuinfo")
+    lines = names.read_text(encoding="utf-8").splitlines() if names.exists() else []
+    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return found[0] if found else platform.processor() or platform.machine()
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:

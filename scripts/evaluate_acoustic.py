@@ -11,7 +11,6 @@ folder gets the figures, and `--card` writes them as tables into its `CARD.md`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -30,7 +29,7 @@ from assistant.training.acoustic_evaluation import (
     choose,
     summary,
 )
-from assistant.training.acoustic_figures import write_tables
+from assistant.training.acoustic_figures import keep_figures, write_tables
 from assistant.training.feature_cache import ROWS_PER_SECOND
 from assistant.training.manifest import (
     Recording,
@@ -151,9 +150,8 @@ def main() -> None:
                     f"{section:8} {name:28} {found['phoneme_error']:.4f}  [{low:.4f}, {high:.4f}]"
                 )
     if rank == 0:
-        report = {"acoustic_sha256": bundle.hash, "table": arguments.table, **figures}
         path = arguments.json or arguments.bundle / "figures.json"
-        path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        report = keep_figures(path, bundle.hash, {"table": arguments.table, **figures})
         if arguments.card:
             write_tables(arguments.bundle / "CARD.md", report)
     if world > 1:

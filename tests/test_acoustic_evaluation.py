@@ -19,7 +19,7 @@ from assistant.training.acoustic_evaluation import (
     degrade,
     summary,
 )
-from assistant.training.acoustic_figures import BEGIN, END, write_tables
+from assistant.training.acoustic_figures import BEGIN, END, keep_figures, tables, write_tables
 from assistant.training.manifest import Recording
 from assistant.training.metrics import ErrorRate
 
@@ -94,3 +94,24 @@ def test_tables_go_between_the_markers(tmp_path):
     assert text.startswith("# A card")
     assert text.endswith("kept\n")
     assert "| 5 dB | 0.200 |" in text
+
+
+def test_figures_of_the_same_weights_are_kept_together(tmp_path):
+    path = tmp_path / "figures.json"
+    figure = summary({"a": ErrorRate(1, 10)})
+    cost = {
+        "machine": "a chip",
+        "torch": "2.11.0",
+        "commands": "home",
+        "total_speech": 0.0691,
+        "total_silence": 0.0014,
+        "end_of_speech_to_decision_ms": {"p50": 125.2, "p95": 180.0},
+        "resident_mb": 700,
+    }
+    keep_figures(path, "first", {"table": "cv", "corpora": {"cv": figure}})
+    both = keep_figures(path, "first", {"size_mb": {"acoustic model": 4.8}, "compute": cost})
+    assert "| cv | 0.100 |" in tables(both)
+    assert "| acoustic model, MB | 4.8 |" in tables(both)
+    assert "| compute while someone speaks, of one thread | 6.9% |" in tables(both)
+    trained_on = keep_figures(path, "second", {"table": "cv", "corpora": {"cv": figure}})
+    assert "compute" not in trained_on and "compute" not in path.read_text()

@@ -1,7 +1,8 @@
-"""The tables of a bundle's card, made from its figures."""
+"""A bundle's figures in `figures.json`, and the tables of its card that are made from them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,50 @@ TITLES = {
 }
 
 
+def keep_figures(path: Path, acoustic_sha256: str, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what was measured of a model into its file of figures, and return all that is there.
+
+    What another script measured of the same weights stays; what is of other weights goes.
+    """
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if kept.get("acoustic_sha256") != acoustic_sha256:
+        kept = {}
+    figures = {**kept, "acoustic_sha256": acoustic_sha256, **measured}
+    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return figures
+
+
 def tables(figures: Mapping[str, Any]) -> str:
     """The figures as Markdown; delays, noise and rooms stand against the same recordings clean."""
+    return "\n".join([*_errors(figures), *_costs(figures)]).strip()
+
+
+def _costs(figures: Mapping[str, Any]) -> list[str]:
+    """Size and compute, as `scripts/benchmark.py` measured them."""
+    if "size_mb" not in figures:
+        return []
+    cost = figures["compute"]
+    decision = cost["end_of_speech_to_decision_ms"]
+    rows = {f"{name}, MB": f"{size:.1f}" for name, size in figures["size_mb"].items()}
+    rows |= {
+        "compute while someone speaks, of one thread": f"{cost['total_speech']:.1%}",
+        "compute in silence": f"{cost['total_silence']:.2%}",
+        "end of the utterance to decision, median and 95 %": (
+            f"{decision['p50']:.0f} and {decision['p95']:.0f} ms"
+        ),
+        "memory, MB": f"{cost['resident_mb']}",
+    }
+    where = f"{cost['machine']}, torch {cost['torch']}, commands `{cost['commands']}`"
+    lines = ["", f"**Size and compute ({where})**", "", "| what | |", "|---|---|"]
+    return lines + [f"| {name} | {value} |" for name, value in rows.items()]
+
+
+def _errors(figures: Mapping[str, Any]) -> list[str]:
+    if "corpora" not in figures:
+        return []
     clean = figures["corpora"][figures["table"]]
     reference = figures.get("sample", {}).get("clean", clean)
-    lines = []
+    lines: list[str] = []
     for section, (title, first) in TITLES.items():
         if section not in figures:
             continue
@@ -40,7 +80,7 @@ def tables(figures: Mapping[str, Any]) -> str:
             against = reference["phoneme_error"]
             last = f"{error / against - 1:+.0%}" if relative else found["speakers"]
             lines.append(f"| {name} | {error:.3f} | {low:.3f}–{high:.3f} | {last} |")
-    return "\n".join(lines).strip()
+    return lines
 
 
 def write_tables(card: Path, figures: Mapping[str, Any]) -> None:
