@@ -113,8 +113,9 @@ class AcousticConfig:
     """Outputs, the CTC blank included."""
     chunk_rows: int = 16
     """Centre rows of a block in the streaming pass."""
-    lookahead_rows: int = 8
-    """Look-ahead rows of a block in the streaming pass."""
+    lookahead_rows: int = 0
+    """Look-ahead rows of a block in the streaming pass; the encoder's chunk has none, so that any
+    at all makes partial results wait for a whole second chunk."""
 
     def __post_init__(self) -> None:
         """Refuse layers that do not exist.

@@ -53,7 +53,12 @@ def build(folder: Path) -> Path:
     encoder = StreamingEncoder(EncoderShape(width=64, heads=1, layers=1))
     write_encoder(folder / "models/encoder", encoder, "random", "0" * 64)
     shape = AcousticConfig(
-        input_size=128, projection_size=16, hidden_size=16, layers=1, phonemes=len(phonemes)
+        input_size=128,
+        projection_size=16,
+        hidden_size=16,
+        layers=1,
+        phonemes=len(phonemes),
+        lookahead_rows=8,
     )
     bundle = folder / "models/tiny"
     write_acoustic(

@@ -23,7 +23,7 @@ from .feature_cache import CachedUtterance
 
 LOG_MEL, ENCODER = "log-mel", "encoder"
 BLOCK = (16, 8)
-"""Centre and look-ahead rows of the latency-controlled network; those of the shipped bundle."""
+"""Centre and look-ahead rows of the latency-controlled networks."""
 
 LASTING = 3
 """Rows of 40 ms that a phoneme may go on after CTC's label of it; beyond that it is silence."""
