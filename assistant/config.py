@@ -177,6 +177,8 @@ class AssistantConfig:
     """Where networks run: auto, cpu or cuda."""
     threads: int = 1
     """CPU threads for the networks."""
+    keep_last: bool = True
+    """Whether the last utterance is kept for `assistant explain`: what was heard, no sound."""
     audio: AudioConfig = field(default_factory=AudioConfig)
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from .errors import UsageError
 from .features import FeatureExtractor
 from .grammar.graph import PhonemeGraph
 from .intent import Calibration, IntentDecoder
+from .kept import Keeper, Listener
 from .nn.encoder import StreamingEncoder
 from .pipeline import Pipeline, WholeStream
 from .resources import find_bundle, find_commands
+from .types import Utterance
 from .vad import Endpointer
 
 
@@ -82,17 +85,47 @@ class Engine:
         streaming = streaming_encoder(acoustic.encoder, device)
         return cls(config, device, acoustic, compiled, graph, streaming)
 
-    def pipeline(self, actions: ActionRunner | None = None, whole: bool = False) -> Pipeline:
-        """A pipeline for one stream; `whole` takes the stream as one utterance, without VAD."""
-        bundle = self.acoustic
-        features = FeatureExtractor(bundle.features, bundle.encoder, self.device, self.streaming)
+    def pipeline(
+        self,
+        actions: ActionRunner | None = None,
+        whole: bool = False,
+        observe: Callable[[Utterance], None] | None = None,
+    ) -> Pipeline:
+        """A pipeline for one stream; `whole` takes the stream as one utterance, without VAD.
+
+        `actions` and `observe` are those of `Pipeline`.
+        """
+        features = self.features()
         return Pipeline(
             endpointer=WholeStream() if whole else Endpointer(self.config.endpoint),
             features=features,
             acoustic=AcousticScorer(self.acoustic.model, features.row_ms),
             intent=self.decoder(),
             actions=actions,
+            observe=observe,
         )
+
+    def keeper(self, enabled: bool = True) -> Keeper:
+        """Keeps the last utterance for `assistant explain`, unless `enabled` or the config say no.
+
+        Its `observe` is for `pipeline`.
+        """
+        acoustic = self.acoustic
+        commands = find_commands(self.config.commands, acoustic.folder)
+        listener = Listener(
+            bundle=str(acoustic.folder.resolve()),
+            acoustic_hash=acoustic.hash,
+            commands=str(commands.resolve()),
+            source_hash=self.commands.source_hash,
+            row_ms=self.features().row_ms,
+            decision=self.config.decision,
+        )
+        return Keeper(listener, enabled and self.config.keep_last)
+
+    def features(self) -> FeatureExtractor:
+        """The feature stage of one stream."""
+        bundle = self.acoustic
+        return FeatureExtractor(bundle.features, bundle.encoder, self.device, self.streaming)
 
     def decoder(self) -> IntentDecoder:
         """The intent stage of one stream."""

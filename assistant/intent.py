@@ -109,36 +109,34 @@ class IntentDecoder:
         judged = self.judge(log_probs)
         if judged is None:
             return Rejection("too short for any command")
-        confidence = self.calibration.confidence(judged.evidence)
-        best = self._hypothesis(judged.path, judged.log_ratio, confidence)
-        if confidence < self.config.confidence_threshold:
+        best = self.hypothesis(judged)
+        if best.confidence < self.config.confidence_threshold:
             return Rejection(
-                f"not a command: nearest is '{best.text}', confidence {confidence:.2f} "
+                f"not a command: nearest is '{best.text}', confidence {best.confidence:.2f} "
                 f"is below {self.config.confidence_threshold:.2f}",
                 best,
             )
         return best
 
     def judge(self, log_probs: Tensor) -> Judgement | None:
-        """The best path of LSTM and graph together, and the evidence for it.
+        """The best path of LSTM and graph together, and the evidence for it; see `weigh`."""
+        weight = self.config.lstm_weight
+        scores = self.intent_scores(log_probs) if weight else None
+        bonus, intent_bonus = self.bonuses(scores, weight)
+        paths = self.graph.decode(
+            log_probs.numpy(), bonus, intent_bonus, filler_penalty=self.config.filler_penalty
+        )
+        return self.weigh(paths[0], log_probs) if paths else None
 
-        The evidence is the log-likelihood ratio a phoneme against the free phoneme loop, and the
+    def weigh(self, path: GraphPath, log_probs: Tensor) -> Judgement:
+        """The evidence for a path through (T, P) log-posteriors.
+
+        It is the log-likelihood ratio a phoneme against the free phoneme loop, and the
         logarithm of the path's length: a short command is easily found in what is none. The LSTM's
         "none" is not among it: it is surer of spliced sentences than of real ones.
         """
-        rows = log_probs.numpy()
-        weight = self.config.lstm_weight
-        scores = self.intent_scores(log_probs) if weight else None
-        bonus = self._slot_bonus(scores, weight) if scores else None
-        intent_bonus = self._intent_bonus(scores, weight) if scores else None
-        paths = self.graph.decode(
-            rows, bonus, intent_bonus, filler_penalty=self.config.filler_penalty
-        )
-        if not paths:
-            return None
-        path = paths[0]
         length = max(len(path.phonemes), 1)
-        log_ratio = (path.log_prob - free_loop_score(rows)) / length
+        log_ratio = (path.log_prob - free_loop_score(log_probs.numpy())) / length
         return Judgement(path, log_ratio, (max(log_ratio, WORST_LOG_RATIO), math.log(length)))
 
     @torch.inference_mode()
@@ -151,6 +149,19 @@ class IntentDecoder:
         batch = padded[None].to(self.device)
         scores, _ = self.model(batch, torch.tensor([len(padded)], device=self.device))
         return IntentScores(scores.intent.cpu(), tuple(s.cpu() for s in scores.slots))
+
+    def bonuses(
+        self, scores: IntentScores | None, weight: float
+    ) -> tuple[dict[SlotAssignment, float], dict[str, float]]:
+        """What the LSTM adds to slot values and intents in the graph, in nats; `weight` scales."""
+        if scores is None or not weight:
+            return {}, {}
+        return self._slot_bonus(scores, weight), self._intent_bonus(scores, weight)
+
+    def hypothesis(self, judged: Judgement) -> Hypothesis:
+        """A path as a reading, with the confidence that its evidence gives."""
+        confidence = self.calibration.confidence(judged.evidence)
+        return self._hypothesis(judged.path, judged.log_ratio, confidence)
 
     def _slot_bonus(self, scores: IntentScores, weight: float) -> dict[SlotAssignment, float]:
         bonus: dict[SlotAssignment, float] = {}

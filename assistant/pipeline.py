@@ -11,7 +11,7 @@ log-mel goes through encoder and acoustic model once more at full context, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -38,6 +38,7 @@ from .types import (
     SpeechStarted,
     Stage,
     StageDelay,
+    Utterance,
 )
 
 
@@ -81,13 +82,16 @@ class Pipeline:
         acoustic: AcousticScorer,
         intent: IntentDecoder,
         actions: ActionRunner | None = None,
+        observe: Callable[[Utterance], None] | None = None,
     ) -> None:
-        """actions: None where an intent is only reported."""
+        """actions: None where an intent is only reported. observe: given every utterance as it is
+        decided, before its events come out; it must not take long."""
         self.endpointer = endpointer
         self.features = features
         self.acoustic = acoustic
         self.intent = intent
         self.actions = actions
+        self.observe = observe
         self.reset()
 
     def reset(self) -> None:
@@ -156,11 +160,14 @@ class Pipeline:
     def _decide(self, end: int) -> Iterator[Event]:
         """The full-context pass over the utterance, and what follows from it."""
         start = self._start
-        if not self._log_mel:
-            yield Rejected(start, end, Rejection("no speech: nothing was said"))
-            return
-        rows = self.features.full_context(torch.cat(self._log_mel))
-        decision = self.intent.decide(self.acoustic.full_context(rows))
+        decision: Hypothesis | Rejection = Rejection("no speech: nothing was said")
+        log_probs = torch.zeros(0, self.acoustic.config.phonemes)
+        if self._log_mel:
+            rows = self.features.full_context(torch.cat(self._log_mel))
+            log_probs = self.acoustic.full_context(rows)
+            decision = self.intent.decide(log_probs)
+        if self.observe is not None:
+            self.observe(Utterance(start, end, log_probs, decision))
         if isinstance(decision, Rejection):
             yield Rejected(start, end, decision)
             return

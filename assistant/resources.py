@@ -1,7 +1,12 @@
-"""Where models and configuration lie: inside the package in a wheel, else in the repository."""
+"""Where models and configuration lie: inside the package in a wheel, else in the repository.
+
+And where what the assistant remembers lies: in the user's state folder.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from .errors import BundleError, ConfigError
@@ -13,6 +18,22 @@ def data_folder() -> Path:
     """The folder that holds `models/` and `configs/`."""
     installed = _PACKAGE / "_data"
     return installed if installed.is_dir() else _PACKAGE.parent
+
+
+def state_folder() -> Path:
+    """The user's folder for what the assistant remembers; it need not exist yet.
+
+    `assistant` in $XDG_STATE_HOME or ~/.local/state (XDG Base Directory Specification 0.8), in
+    %LOCALAPPDATA% on Windows, in ~/Library/Application Support on macOS.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    named = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME", "")
+    if named and Path(named).is_absolute():  # relative paths are to be ignored
+        return Path(named) / "assistant"
+    inside = "Library/Application Support" if sys.platform == "darwin" else ".local/state"
+    return Path.home() / inside / "assistant"
 
 
 def find_bundle(name: str) -> Path:

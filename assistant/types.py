@@ -160,6 +160,19 @@ class Rejection:
     best: Hypothesis | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What was decided of the utterance [start, end), and from what.
+
+    log_probs: (T, P) the log-posteriors of the full-context pass; no rows where nothing was said.
+    """
+
+    start: int
+    end: int
+    log_probs: Tensor
+    decision: Hypothesis | Rejection
+
+
 class ActionStatus(Enum):
     """How an action ended."""
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from assistant.errors import BundleError, ConfigError
 from assistant.grammar.graph import PhonemeGraph, free_loop_score, greedy
+from assistant.grammar.nbest import best_readings
 from assistant.grammar.network import Arc, Final, SlotAssignment, WordNetwork
 
 PHONEMES = 6
@@ -398,3 +399,50 @@ def test_the_free_loop():
     assert free_loop_score(rows) == pytest.approx(8 * np.log(0.95), abs=1e-5)
     assert greedy(rows[:0]) == []
     assert free_loop_score(rows[:0]) == 0.0
+
+
+# ── the n best readings ────────────────────────────────────────────────────────────────────
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems())
+def test_the_n_best_readings_are_those_of_all_sentences(problem):
+    network, lexicon, rng = problem
+    assume(compiles(network))
+    log_probs = posteriors(rng, 12)
+    bonus = {value: float(rng.normal(0, 4)) for value in VALUES}
+    expected: dict[tuple, float] = {}
+    for sentence in reference(network, lexicon, log_probs, bonus, {"off": 1.5}, 2.0):
+        reading = (sentence.final.intent, tuple(sorted(sentence.slots.items())))
+        expected.setdefault(reading, sentence.score)
+    assume(not any(sets_a_slot_twice(arcs) for arcs, _ in paths(network, 0)))
+    found = best_readings(
+        PhonemeGraph.compile(network, lexicon), log_probs, bonus, {"off": 1.5}, 9, 2.0
+    )
+    scores = {(path.intent, tuple(sorted(path.slots.items()))): path.score for path in found}
+    assert len(scores) == len(found) == min(9, len(expected))
+    assert scores == pytest.approx({reading: expected[reading] for reading in scores}, abs=2e-2)
+    assert list(scores.values()) == pytest.approx(list(expected.values())[:9], abs=2e-2)
+
+
+def sets_a_slot_twice(arcs: Sequence[Arc]) -> bool:
+    said = [key.slot for key, _ in itertools.groupby(a.assignment for a in arcs if a.word) if key]
+    return len(said) != len(set(said))
+
+
+def test_the_next_best_reading_has_another_value_or_a_slot_more(graph):
+    rows = peaky([1, 2, 0, 5, 2])
+    readings = best_readings(graph, rows)
+    assert [(r.intent, r.slots) for r in readings] == [
+        ("area", {"area": "bedroom"}),
+        ("area", {"area": "kitchen"}),
+        ("switch", {"level": 1}),
+    ]
+    assert readings[0] == graph.decode(rows)[0]
+
+
+def test_every_phoneme_of_a_path_has_its_rows(graph):
+    [path] = graph.decode(peaky([0, 1, 1, 2, 0, 3, 0, 3, 3, 0, 4, 0]))
+    assert path.spans == ((1, 3), (3, 4), (5, 6), (7, 9), (10, 11))
+    [path] = graph.decode(peaky([1, 2, 5, 1]))
+    assert path.said == (KITCHEN,)

@@ -37,6 +37,7 @@ def command(
     actions: options.Actions = "actions.yaml",
     execute: options.Execute = False,
     device: options.Device = None,
+    no_keep: options.NoKeep = False,
 ) -> None:
     """Listen to the microphone, show what is understood, and act on it; Ctrl-C ends.
 
@@ -55,9 +56,13 @@ def command(
     audio = configuration.audio
     if input_device is not None:
         audio = replace(audio, device=input_device)
-    pipeline = Engine.load(configuration).pipeline()
+    engine = Engine.load(configuration)
     report = new_report(screen, json, events or not screen.is_live)
-    with Microphone(audio, notify=screen.warning) as microphone:
+    with (
+        engine.keeper(enabled=not no_keep) as keeper,
+        Microphone(audio, notify=screen.warning) as microphone,
+    ):
+        pipeline = engine.pipeline(observe=keeper.observe)
         screen.note(
             f"listening to {microphone.device}, {microphone.rate} Hz, {microphone.channels} "
             f"channel{'s' if microphone.channels > 1 else ''}; "

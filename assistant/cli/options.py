@@ -64,6 +64,14 @@ Events = Annotated[
     bool,
     typer.Option("--events", help="Show every event as it happens, partial results included."),
 ]
+NoKeep = Annotated[
+    bool,
+    typer.Option(
+        "--no-keep",
+        help="Do not keep the last utterance for 'assistant explain' (it is kept without sound; "
+        "'keep_last: false' in the configuration never keeps one).",
+    ),
+]
 
 
 def examples(*lines: str) -> str:

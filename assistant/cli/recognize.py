@@ -58,6 +58,7 @@ def command(
     actions: options.Actions = "actions.yaml",
     execute: options.Execute = False,
     device: options.Device = None,
+    no_keep: options.NoKeep = False,
 ) -> None:
     """Recognise the commands in recordings and show what would be done.
 
@@ -73,21 +74,25 @@ def command(
     from .render import new_report
     from .sources import open_source, recut
 
-    pipeline = Engine.load(configuration).pipeline(runner, whole)
+    engine = Engine.load(configuration)
     report = new_report(screen, json, events)
     exit_code = 0
-    for file in _with_progress(files, screen):
-        try:
-            blocks = open_source(file, rate, channels)
-            if realtime:
-                blocks = at_speed(blocks)
-            if cut is not None:
-                blocks = recut(blocks, cut)
-            _recognize(pipeline, blocks, report, file)
-        except AssistantError as error:
-            pipeline.reset()
-            screen.error(str(error) if isinstance(error, AudioFileError) else f"{file}: {error}")
-            exit_code = max(exit_code, error.exit_code)
+    with engine.keeper(enabled=not no_keep) as keeper:
+        pipeline = engine.pipeline(runner, whole, keeper.observe)
+        for file in _with_progress(files, screen):
+            keeper.file = file
+            try:
+                blocks = open_source(file, rate, channels)
+                if realtime:
+                    blocks = at_speed(blocks)
+                if cut is not None:
+                    blocks = recut(blocks, cut)
+                _recognize(pipeline, blocks, report, file)
+            except AssistantError as error:
+                pipeline.reset()
+                is_of_file = isinstance(error, AudioFileError)
+                screen.error(str(error) if is_of_file else f"{file}: {error}")
+                exit_code = max(exit_code, error.exit_code)
     raise typer.Exit(exit_code)
 
 

@@ -39,8 +39,9 @@ def greedy(log_probs: Floats) -> list[int]:
 class GraphPath:
     """One way through the graph.
 
-    `words` carry the rows [start_row, end_row) from their first to their last phoneme. `log_prob`
-    is the log probability of the path (the filler's penalties included), `score` adds the bonuses.
+    `words` carry the rows [start_row, end_row) from their first to their last phoneme, `spans`
+    those of each phoneme; `said` are the slot values that the words set. `log_prob` is the log
+    probability of the path (the filler's penalties included), `score` adds the bonuses.
     A partial path holds the words completed so far and their slots; its `intent` is empty until
     all its continuations have the same.
     """
@@ -49,6 +50,8 @@ class GraphPath:
     slots: Mapping[str, SlotValue]
     words: tuple[WordTime, ...]
     phonemes: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    said: tuple[SlotAssignment, ...]
     log_prob: float
     score: float
 
@@ -196,8 +199,8 @@ class PhonemeGraph:
             state: the search so far.
             final: whether the sentence must be over; else the one most probable partial path.
             best: most readings wanted. Each is the best path into another end of the graph, and
-                no two agree in intent and slots; it is not a complete n-best list (for another
-                value of a slot, search again with a bonus of -inf on this one).
+                no two agree in intent and slots; it is not a complete n-best list, which is
+                `nbest.best_readings`.
 
         Returns:
             Paths with the highest `score` first; empty where no sentence fits into the rows.
@@ -256,13 +259,15 @@ class PhonemeGraph:
         said = list(reversed(spans))
         words = [layout.words[layout.word_of[label]] for label in said]
         completed = [word for label, word in zip(said, words, strict=True) if label == word.last]
-        assigned = {w.assignment.slot: w.assignment.value for w in completed if w.assignment}
+        values = tuple(dict.fromkeys(w.assignment for w in completed if w.assignment))
         chain_bonus = state.chain_bonus[np.isin(layout.chain_first, said)].sum()
         return GraphPath(
             intent=end.intent,
-            slots={**end.slots, **assigned},
+            slots={**end.slots, **{value.slot: value.value for value in values}},
             words=tuple(WordTime(w.word, spans[w.first][0], spans[w.last][1]) for w in completed),
             phonemes=tuple(int(layout.labels[label]) for label in said),
+            spans=tuple(spans[label] for label in said),
+            said=values,
             log_prob=state.free_score + float(score - chain_bonus - end_bonus),
             score=state.free_score + float(score),
         )

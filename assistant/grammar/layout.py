@@ -174,10 +174,18 @@ class GraphLayout:
 
     def last_labels(self, junction: int) -> Indices:
         """Last label states of the chains that enter `junction`."""
+        return self.chain_last[self.chains_into(junction)]
+
+    def chains_into(self, junction: int) -> slice:
+        """The chains that enter `junction`; they lie beside each other."""
         index = int(np.searchsorted(self.entered, junction))
         if index == len(self.entered) or self.entered[index] != junction:
-            return self.chain_last[:0]
-        return _group(self.chain_last, self.entered_from, index)
+            return slice(0)
+        following = self.entered_from[index + 1 :]
+        return slice(
+            int(self.entered_from[index]),
+            int(following[0]) if len(following) else len(self.chain_first),
+        )
 
     def entry(self, label: int) -> int | None:
         """The junction from which a chain is entered at `label`, if that is its first."""
