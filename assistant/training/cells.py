@@ -74,11 +74,11 @@ VARIANTS = (
 class Budget:
     """The same for every variant."""
 
-    updates: int = 200
+    updates: int = 500
     """Steps of the optimiser."""
     batch_rows: int = 1000
     """Rows a batch, padding included (25 rows are a second)."""
-    training_seconds: float = 1500.0
+    training_seconds: float = 3000.0
     """Speech that the batches are drawn from."""
     held_out: int = 100
     """Utterances of held-out speakers measured on."""
