@@ -1,4 +1,4 @@
-"""The command line: `assistant recognize | listen | devices | show | train`.
+"""The command line: `assistant recognize | listen | devices | show | train | lint`.
 
 A module a command; `options` holds what they share, `render` what results look like, `screen` where
 lines go. Exit codes: 0 done, 1 failure, 2 misuse or unreadable input, 130 Ctrl-C. What goes wrong
@@ -18,7 +18,7 @@ import typer
 
 from .. import __version__
 from ..errors import AssistantError
-from . import devices, listen, recognize, show, train
+from . import devices, lint, listen, recognize, show, train
 from .screen import Screen, debugging
 
 app = typer.Typer(
@@ -40,6 +40,8 @@ app.command("listen", epilog=listen.EXAMPLES)(listen.command)
 app.command("devices", epilog=devices.EXAMPLES)(devices.command)
 app.command("show", epilog=show.EXAMPLES)(show.command)
 app.command("train", epilog=train.EXAMPLES)(train.command)
+app.command("lint", epilog=lint.EXAMPLES)(lint.command)
+app.command("lint", epilog=lint.EXAMPLES)(lint.command)
 
 
 def _print_version(wanted: bool) -> None:

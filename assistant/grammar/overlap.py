@@ -108,9 +108,7 @@ def _shared(first: Automaton, second: Automaton) -> Iterator[Shared]:
                 paths.append((x.target, y.target, (*words, word), (*of_first, x), (*of_second, y)))
 
 
-def _steps(
-    first: Automaton, second: Automaton, a: int, b: int
-) -> Iterator[tuple[str, Arc, Arc]]:
+def _steps(first: Automaton, second: Automaton, a: int, b: int) -> Iterator[tuple[str, Arc, Arc]]:
     ahead, other = first.following[a], second.following[b]
     for word in ahead:
         for x in ahead[word] if word in other else ():
