@@ -41,7 +41,6 @@ app.command("devices", epilog=devices.EXAMPLES)(devices.command)
 app.command("show", epilog=show.EXAMPLES)(show.command)
 app.command("train", epilog=train.EXAMPLES)(train.command)
 app.command("lint", epilog=lint.EXAMPLES)(lint.command)
-app.command("lint", epilog=lint.EXAMPLES)(lint.command)
 
 
 def _print_version(wanted: bool) -> None:

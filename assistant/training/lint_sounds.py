@@ -19,7 +19,7 @@ from ..types import SlotValue
 from .finding import Finding, Gravity
 from .pronouncing import own_phonemes, unused, words_of
 
-ALIKE = 0.01
+ALIKE = 0.02
 """Predicted rate from which two sounds are worth a warning."""
 SAME = 0.45
 """Predicted rate from which they are the same to the model; the highest is a half."""
@@ -27,7 +27,7 @@ FORMS = 16
 """Ways to say a value that are compared."""
 VALUES = 400
 """Values of a slot that are compared with each other."""
-PAIRS = 5
+PAIRS = 3
 """Pairs of a slot that are shown."""
 
 
@@ -85,7 +85,8 @@ def find_alike(commands: CommandSet, lexicon: Lexicon, confusions: Confusions) -
     said = _forms(commands)
     places: dict[SlotAssignment, str] = {}
     for template in commands.templates:
-        places = {**template.places, **places}
+        written = {value: at or template.where for value, at in template.places.items()}
+        places = {**written, **places}
     compared: set[tuple[SlotValue, ...]] = set()
     for slot, values in commands.slots.items():
         spoken = [v for v in values if said.get(SlotAssignment(slot, v))][:VALUES]
