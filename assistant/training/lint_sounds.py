@@ -105,7 +105,8 @@ def find_alike(commands: CommandSet, lexicon: Lexicon, confusions: Confusions) -
             distances = confusions.distances(phonemes[at], phonemes)
             distances[owners == number] = np.inf
             for other in np.flatnonzero(distances <= -np.log(2 * ALIKE)):
-                pair = (min(number, owners[other]), max(number, owners[other]))
+                owner = int(owners[other])
+                pair = (min(number, owner), max(number, owner))
                 rate = confusion_rate(float(distances[other]))
                 found[pair] = max(found.get(pair, (0.0, 0, 0)), (rate, at, int(other)))
         ranked = sorted(found.values(), reverse=True)
@@ -145,7 +146,7 @@ def _forms(commands: CommandSet) -> Mapping[SlotAssignment, list[tuple[str, ...]
 
 def _completed(first: Edge, outgoing: Mapping[int, list[Edge]]) -> Iterator[tuple[str, ...]]:
     """The ways to say a slot value that begins with an edge."""
-    paths = [(first.target, (first.word or "",))]
+    paths: list[tuple[int, tuple[str, ...]]] = [(first.target, (first.word or "",))]
     while paths:
         at, words = paths.pop()
         pending, passed, ends = [at], {at}, not outgoing.get(at)
