@@ -12,6 +12,7 @@
       brightness: {range: {from: 0, to: 100, step: 5, fractions: halves}}
     expansion_rules:
       the_light: "[the] light[s]"
+    pronunciations: {ecobee: eco bee}         # or phonemes between slashes, see `pronunciations`
 
 Values without `out` are their own text. Words are compared in lower case without punctuation.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hassil import Expression, RangeFractionType, RangeSlotList, TextChunk, is_template
@@ -30,6 +31,7 @@ from ..errors import ConfigError
 from ..types import SlotValue
 from .builder import union
 from .network import WordNetwork, sentences_of
+from .pronunciations import OwnPronunciation, own_pronunciations
 from .templates import (
     CompiledTemplate,
     ListValue,
@@ -41,7 +43,10 @@ from .templates import (
 )
 from .yaml_source import Located, read_located
 
-_FILE_KEYS = ("language", "intents", "lists", "expansion_rules", "settings", "responses")
+_FILE_KEYS = (
+    *("language", "intents", "lists", "expansion_rules", "pronunciations"),
+    *("settings", "responses"),
+)
 _FILE_KEYS_REFUSED = {"skip_words": "write [please] in the sentences instead"}
 _BLOCK_KEYS = (
     *("sentences", "slots", "lists", "expansion_rules"),
@@ -73,6 +78,10 @@ class CommandSet:
     """Values each slot can take, in the order of their lists."""
     source_hash: str
     """SHA-256 (hexadecimal) of the files' texts, in the order given."""
+    templates: tuple[CompiledTemplate, ...] = ()
+    """The sentences as they are written, each a network of its own."""
+    pronunciations: Mapping[str, OwnPronunciation] = field(default_factory=dict)
+    """Words the user says how to say."""
 
 
 def load_commands(paths: Sequence[Path]) -> CommandSet:
@@ -100,6 +109,8 @@ def load_commands(paths: Sequence[Path]) -> CommandSet:
         [file["expansion_rules"] for file in files if "expansion_rules" in file], "rule"
     )
     scope = _scope(Scope(language, {}, {}), lists, rules)
+    spoken = [file["pronunciations"] for file in files if "pronunciations" in file]
+    own = own_pronunciations(_merged(spoken, "pronunciation"), language)
 
     intents: dict[str, list[_Block]] = {}
     for file in files:
@@ -125,6 +136,8 @@ def load_commands(paths: Sequence[Path]) -> CommandSet:
         intents=tuple(intents),
         slots={slot: tuple(values) for slot, values in slots.items()},
         source_hash=digest.hexdigest(),
+        templates=tuple(templates),
+        pronunciations=own,
     )
 
 
@@ -154,7 +167,8 @@ def _blocks(intent: str, body: Located, scope: Scope) -> Iterator[_Block]:
         for sentence in block["sentences"].sequence(f"'sentences' of intent '{intent}'"):
             expression = _parsed(sentence, "a sentence")
             with _written(sentence.where):
-                templates.append(compile_template(expression, within, intent, fixed))
+                template = compile_template(expression, within, intent, fixed)
+            templates.append(replace(template, where=sentence.where))
         yield _Block(fixed, tuple(templates))
 
 

@@ -61,6 +61,10 @@ class CompiledTemplate:
     """Values each slot can take, in the order of their lists."""
     rules: frozenset[str]
     """Names of the rules referred to, directly or not."""
+    places: Mapping[SlotAssignment, str]
+    """Where each slot value is written; empty for an inline range."""
+    where: str = ""
+    """File and line."""
 
 
 def parse_template(text: str) -> Expression:
@@ -103,7 +107,7 @@ def compile_template(
     if accepts(network, ()):
         raise ConfigError("it can be said with no words at all; make one word mandatory")
     slots = {slot: tuple(values) for slot, values in layer.slots.items()}
-    return CompiledTemplate(network, slots, frozenset(layer.rules))
+    return CompiledTemplate(network, slots, frozenset(layer.rules), layer.places)
 
 
 def check_expression(expression: Expression, scope: Scope) -> None:
@@ -136,6 +140,7 @@ class _Layer:
         self.builder = NetworkBuilder()
         self.slots: dict[str, dict[SlotValue, None]] = {}
         self.rules: set[str] = set()
+        self.places: dict[SlotAssignment, str] = {}
         self._scope = scope
         self._open_rules: list[str] = []
 
@@ -189,6 +194,8 @@ class _Layer:
         slot = reference.slot_name
         values = list_values(reference, self._scope)
         self.slots.setdefault(slot, {}).update(dict.fromkeys(value.value for value in values))
+        for value in values:
+            self.places.setdefault(SlotAssignment(slot, value.value), value.where)
         parts = [self._part(v.expression, SlotAssignment(slot, v.value)) for v in values]
         return self.builder.alternatives(source, parts)
 
