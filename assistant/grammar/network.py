@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from ..types import SlotValue
 
@@ -89,42 +89,49 @@ def sentences_of(
 
 
 def accepts(network: WordNetwork, words: Sequence[str]) -> list[Reading]:
-    """All readings of a word sequence, without repetition; empty where it is out of grammar."""
-    states = _with_epsilons(network, [(network.start, ())])
+    """All readings of a word sequence, without repetition; empty where it is out of grammar.
+
+    Those whose slots take more of the words come first: "bedroom lamp" is the lamp of that name,
+    where there is one, before it is any lamp in the bedroom.
+    """
+    states = _with_epsilons(network, {(network.start, ()): 0})
     for word in words:
-        states = _with_epsilons(
-            network,
-            [
-                (arc.target, _assigned(assigned, arc.assignment))
-                for node, assigned in states
-                for arc in arcs_from(network, node)
-                if arc.word == word
-            ],
-        )
-    readings: list[Reading] = []
-    for node, assigned in states:
+        reached: dict[_State, int] = {}
+        for (node, assigned), taken in states.items():
+            for arc in arcs_from(network, node):
+                if arc.word == word:
+                    state = (arc.target, _assigned(assigned, arc.assignment))
+                    count = taken + (arc.assignment is not None)
+                    reached[state] = max(count, reached.get(state, 0))
+        states = _with_epsilons(network, reached)
+    readings: list[tuple[int, Reading]] = []
+    for (node, assigned), taken in states.items():
         if node in network.finals:
-            reading = _reading(network.finals[node], assigned)
-            if reading not in readings:
-                readings.append(reading)
-    return readings
+            readings.append((taken, _reading(network.finals[node], assigned)))
+    readings.sort(key=itemgetter(0), reverse=True)
+    distinct: list[Reading] = []
+    for _, reading in readings:
+        if reading not in distinct:
+            distinct.append(reading)
+    return distinct
 
 
 _State = tuple[int, tuple[SlotAssignment, ...]]
 """Where a reading has come to, and what it has assigned on the way."""
 
 
-def _with_epsilons(network: WordNetwork, states: Iterable[_State]) -> list[_State]:
-    reached = dict.fromkeys(states)
+def _with_epsilons(network: WordNetwork, states: Mapping[_State, int]) -> dict[_State, int]:
+    """The states, and those reached from them without a word; each with its count of words."""
+    reached = dict(states)
     pending = list(reached)
     while pending:
-        node, assigned = pending.pop()
-        for arc in arcs_from(network, node):
-            state = (arc.target, assigned)
-            if arc.word is None and state not in reached:
-                reached[state] = None
+        origin = pending.pop()
+        for arc in arcs_from(network, origin[0]):
+            state = (arc.target, origin[1])
+            if arc.word is None and reached.get(state, -1) < reached[origin]:
+                reached[state] = reached[origin]
                 pending.append(state)
-    return list(reached)
+    return reached
 
 
 def _assigned(

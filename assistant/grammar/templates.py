@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeVar
 
 from hassil import (
@@ -41,6 +42,8 @@ class ListValue:
     expression: Expression
     value: SlotValue
     where: str
+    context: Mapping[str, SlotValue] = field(default_factory=dict)
+    """What else is so where this value is said; see `contexts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,16 @@ class Scope:
     language: str
     lists: Mapping[str, tuple[ListValue, ...]]
     rules: Mapping[str, Expression]
+    wildcards: frozenset[str] = frozenset()
+    """Lists of any words whatever: a closed network has none, so no sentence can use them."""
+
+
+@dataclass
+class Selection(Expression):
+    """A reference to a list of which only some values may be said."""
+
+    slot_name: str
+    values: tuple[ListValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +92,15 @@ def parse_template(text: str) -> Expression:
 
 
 def compile_template(
-    expression: Expression, scope: Scope, intent: str, fixed: Mapping[str, SlotValue]
+    expression: Expression,
+    scope: Scope,
+    intent: str,
+    fixed: Mapping[str, SlotValue],
+    assumed: Mapping[str, SlotValue] = MappingProxyType({}),
 ) -> CompiledTemplate:
     """Expand rules, lists and numbers into a network of words.
 
-    A slot is set at most once in a sentence: a template that refers to a slot twice on one path,
+    A slot that is `assumed` holds that value unless another one is spoken. Otherwise a slot is set at most once in a sentence: a template that refers to a slot twice on one path,
     or to a slot its block fixes, is an error, since one of the two values would be lost.
 
     Raises:
@@ -99,7 +116,7 @@ def compile_template(
                 f"slot '{slot}' can be set twice in one sentence; give the second reference a "
                 f"name of its own, {{list:another_{slot}}}"
             )
-    network = layer.builder.network(end, Final(intent, dict(fixed)))
+    network = layer.builder.network(end, Final(intent, {**fixed, **assumed}))
     if accepts(network, ()):
         raise ConfigError("it can be said with no words at all; make one word mandatory")
     slots = {slot: tuple(values) for slot, values in layer.slots.items()}
@@ -159,13 +176,16 @@ class _Layer:
                 return self.builder.sequence(source, self._parts(expression.items, assignment))
             case RuleReference():
                 return self._lay_rule(expression.rule_name, source, assignment)
+            case Selection():
+                return self._lay_values(expression.slot_name, expression.values, source)
             case ListReference():
                 if assignment:
                     raise ConfigError(
                         f"a value of '{assignment.slot}' refers to the list "
                         f"'{{{expression.list_name}}}'; values can only hold text and rules"
                     )
-                return self._lay_list(expression, source)
+                values = list_values(expression, self._scope)
+                return self._lay_values(expression.slot_name, values, source)
         raise ConfigError(f"{type(expression).__name__} is not supported in a sentence")
 
     def _part(self, expression: Expression, assignment: SlotAssignment | None) -> Part:
@@ -177,17 +197,14 @@ class _Layer:
     def _lay_rule(self, name: str, source: int, assignment: SlotAssignment | None) -> int:
         body = _look_up(name, self._scope.rules, "rule", "<{}>")
         if name in self._open_rules:
-            circle = " → ".join(f"<{rule}>" for rule in [*self._open_rules, name])
-            raise ConfigError(f"recursive rule: {circle}; a rule cannot contain itself")
+            raise recursive_rule([*self._open_rules, name])
         self.rules.add(name)
         self._open_rules.append(name)
         target = self.lay(body, source, assignment)
         self._open_rules.pop()
         return target
 
-    def _lay_list(self, reference: ListReference, source: int) -> int:
-        slot = reference.slot_name
-        values = list_values(reference, self._scope)
+    def _lay_values(self, slot: str, values: Sequence[ListValue], source: int) -> int:
         self.slots.setdefault(slot, {}).update(dict.fromkeys(value.value for value in values))
         parts = [self._part(v.expression, SlotAssignment(slot, v.value)) for v in values]
         return self.builder.alternatives(source, parts)
@@ -210,7 +227,15 @@ def list_values(reference: ListReference, scope: Scope) -> tuple[ListValue, ...]
             f"the range {{{reference.list_name}}} cannot be read; write {{0..100:slot}} or "
             f"{{0..100,5:slot}}"
         )
+    if reference.list_name in scope.wildcards:
+        return ()
     return _look_up(reference.list_name, scope.lists, "list", "{{{}}}")
+
+
+def recursive_rule(names: Iterable[str]) -> ConfigError:
+    """The error of a rule that comes back to itself along `names`."""
+    circle = " → ".join(f"<{rule}>" for rule in names)
+    return ConfigError(f"recursive rule: {circle}; a rule cannot contain itself")
 
 
 def _look_up(name: str, known: Mapping[str, Known], kind: str, form: str) -> Known:
@@ -226,7 +251,7 @@ def _look_up(name: str, known: Mapping[str, Known], kind: str, form: str) -> Kno
 def _slot_counts(expression: Expression, scope: Scope) -> Counter[str]:
     """How often each slot can be set at most in one sentence."""
     match expression:
-        case ListReference():
+        case ListReference() | Selection():
             return Counter([expression.slot_name])
         case RuleReference():
             return _slot_counts(scope.rules[expression.rule_name], scope)
