@@ -256,8 +256,6 @@ def test_spoken_text_is_words_and_spaces(text: str) -> None:
         (one_intent("{a} b", "lists:\n  a:\n    range: {from: 1, until: 5}"), 8,
          "unknown key 'until'"),
         (one_intent("b 12", language="xx"), 5, "no number words are known for language 'xx'"),
-        (one_intent("{a} b", "        slots: {a: 1}\nlists: {a: {values: [x]}}"), 5,
-         "spoken and also fixed"),
         (one_intent("b", "        excludes_context: {area: }"), 6, "needs the values of 'area'"),
         (one_intent("b", "        requires_context: {area: {is: x}}"), 6, "unknown key 'is'"),
         (one_intent("b", "skip_words: ['%']"), 6, "'%' has no words"),

@@ -47,16 +47,16 @@ def read_blocks(
         block = entry.mapping(what, _KEYS)
         if "sentences" not in block:
             raise entry.error(f"{what} has no sentences; add 'sentences: [...]'")
-        fixed = {
-            slot: value.slot_value(f"the value of slot '{slot}'")
+        fixed: dict[str, SlotValue] = {}
+        if "inferred_domain" in block:
+            fixed["domain"] = block["inferred_domain"].text("'inferred_domain'")
+        fixed |= {
+            slot: _fixed_value(value, f"the value of slot '{slot}'")
             for slot, value in _mapping(block, "slots").items()
         }
-        assumed = {}
-        if "inferred_domain" in block:
-            assumed["domain"] = block["inferred_domain"].text("'inferred_domain'")
         within = inner_scope(scope, _mapping(block, "lists"), _mapping(block, "expansion_rules"))
         ways = [
-            _Way(intent, fixed, {**assumed, **way.slots}, way, tolerant)
+            _Way(intent, {**fixed, **way.slots}, way, tolerant)
             for way in circumstances(read_conditions(block), within, surroundings)
         ]
         templates: list[CompiledTemplate] = []
@@ -80,14 +80,12 @@ class _Way:
         self,
         intent: str,
         fixed: Mapping[str, SlotValue],
-        assumed: Mapping[str, SlotValue],
         way: Circumstances,
         tolerant: bool,
     ) -> None:
         self.narrowing = Narrowing(way.scope, tolerant)
         self._intent = intent
         self._fixed = fixed
-        self._assumed = assumed
         self._way = way
 
     def compile(self, expression: Expression) -> CompiledTemplate | str:
@@ -95,9 +93,14 @@ class _Way:
         narrowed = self.narrowing.narrowed(expression, self._way.demanded)
         if isinstance(narrowed, str):
             return narrowed
-        return compile_template(
-            narrowed, self._way.scope, self._intent, self._fixed, self._assumed
-        )
+        return compile_template(narrowed, self._way.scope, self._intent, self._fixed)
+
+
+def _fixed_value(value: Located, what: str) -> SlotValue:
+    """One value; several (Home Assistant: any of these) become one text, "blind, curtain"."""
+    if not isinstance(value.value, list):
+        return value.slot_value(what)
+    return ", ".join(item.text(what) for item in value.sequence(what))
 
 
 def _mapping(block: Mapping[str, Located], key: str) -> dict[str, Located]:

@@ -70,21 +70,22 @@ class Narrowing:
     def _possible_list(self, reference: ListReference) -> Expression | None:
         name = reference.list_name
         if name in self._scope.wildcards:
-            self._reason = f"{{{name}}} is a wildcard"
-            return None
+            return self._impossible(f"{{{name}}} is a wildcard")
         if name in self._scope.lists:
-            self._reason = f"no value of {{{name}}} has the context required"
-            return reference if self._scope.lists[name] else None
+            if self._scope.lists[name]:
+                return reference
+            return self._impossible(f"no value of {{{name}}} has the context required")
         if self._tolerant and not reference.is_inline_range:
-            self._reason = f"{{{name}}} is not defined"
-            return None
+            return self._impossible(f"{{{name}}} is not defined")
         return reference
+
+    def _impossible(self, reason: str) -> None:
+        self._reason = reason
 
     def _possible_rule(self, reference: RuleReference) -> Expression | None:
         name = reference.rule_name
         if name not in self._scope.rules:
-            self._reason = f"<{name}> is not defined"
-            return None if self._tolerant else reference
+            return self._impossible(f"<{name}> is not defined") if self._tolerant else reference
         if name in self._open_rules:
             raise recursive_rule([*self._open_rules, name])
         self.rules.add(name)
@@ -94,7 +95,7 @@ class Narrowing:
             self._open_rules.pop()
         possible, reason = self._bodies[name]
         if possible is None:
-            self._reason = reason
+            return self._impossible(reason)
         return reference if possible is self._scope.rules[name] else possible
 
     # ── what carries a key ─────────────────────────────────────────────────────────────────

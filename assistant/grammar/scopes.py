@@ -60,15 +60,23 @@ def _list_values(name: str, body: Located, scope: Scope) -> tuple[ListValue, ...
     for value in values:
         with written_at(value.where):
             network = compile_template(value.expression, scope, "", {}).network
-        for words, _ in sentences_of(network, _FORMS_COMPARED):
-            other = said.setdefault(words, value)
-            # Of two contexts, a condition can choose one.
-            if other.value != value.value and other.context == value.context:
-                raise ConfigError(
-                    f"{value.where}: '{' '.join(words)}' in {what} means {value.value!r} here and "
-                    f"{other.value!r} at {other.where}; keep one"
-                )
+        forms = [words for words, _ in sentences_of(network, _FORMS_COMPARED)]
+        taken = [words for words in forms if _differs(said.get(words, value), value)]
+        # What can also be said otherwise may share some words: it still can be told apart.
+        if len(taken) == len(forms):
+            other = said[taken[0]]
+            raise ConfigError(
+                f"{value.where}: '{' '.join(taken[0])}' in {what} means {value.value!r} here and "
+                f"{other.value!r} at {other.where}; keep one"
+            )
+        for words in forms:
+            said.setdefault(words, value)
     return tuple(values)
+
+
+def _differs(one: ListValue, other: ListValue) -> bool:
+    """Whether two values are not the same, nor told apart by a condition on their contexts."""
+    return one.value != other.value and one.context == other.context
 
 
 def _list_value(what: str, item: Located) -> ListValue:

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeVar
 
 from hassil import (
@@ -92,16 +91,12 @@ def parse_template(text: str) -> Expression:
 
 
 def compile_template(
-    expression: Expression,
-    scope: Scope,
-    intent: str,
-    fixed: Mapping[str, SlotValue],
-    assumed: Mapping[str, SlotValue] = MappingProxyType({}),
+    expression: Expression, scope: Scope, intent: str, fixed: Mapping[str, SlotValue]
 ) -> CompiledTemplate:
     """Expand rules, lists and numbers into a network of words.
 
-    A slot that is `assumed` holds that value unless another one is spoken. Otherwise a slot is set at most once in a sentence: a template that refers to a slot twice on one path,
-    or to a slot its block fixes, is an error, since one of the two values would be lost.
+    A slot that is fixed holds that value unless another one is spoken. A template that refers to a
+    slot twice on one path is an error, since one of the two values would be lost.
 
     Raises:
         ConfigError: unknown, recursive or ambiguous references, or a sentence without words.
@@ -109,14 +104,12 @@ def compile_template(
     layer = _Layer(scope)
     end = layer.lay(expression, NetworkBuilder.start)
     for slot, count in _slot_counts(expression, scope).items():
-        if slot in fixed:
-            raise ConfigError(f"slot '{slot}' is spoken and also fixed under 'slots'; keep one")
         if count > 1:
             raise ConfigError(
                 f"slot '{slot}' can be set twice in one sentence; give the second reference a "
                 f"name of its own, {{list:another_{slot}}}"
             )
-    network = layer.builder.network(end, Final(intent, {**fixed, **assumed}))
+    network = layer.builder.network(end, Final(intent, dict(fixed)))
     if accepts(network, ()):
         raise ConfigError("it can be said with no words at all; make one word mandatory")
     slots = {slot: tuple(values) for slot, values in layer.slots.items()}
@@ -296,7 +289,9 @@ def _check_brackets(text: str) -> None:
                 )
             opening, since = open_brackets.pop()
             separators.pop()
-            if not text[since : column - 1].strip():
+            inside = text[since : column - 1]
+            # "[ ]" is an optional space.
+            if not inside.strip() and (opening != "[" or not inside):
                 raise ConfigError(f"'{opening}{character}' in '{text}' is empty; remove it")
         elif character in "|;":
             if separators[-1] not in ("", character):

@@ -21,13 +21,17 @@ _FRACTION = re.compile(r"\d+\s*[/⁄]\s*\d+|[¼-¾⅐-⅞]")
 def spoken_text(text: str, language: str) -> str:
     """Text as it is spoken; white space stays where it was, punctuation becomes white space.
 
-    Apostrophes are kept ("what's"), hyphens part words, numbers become words.
+    Apostrophes are kept ("what's"), hyphens part words, numbers become words, apart from
+    letters ("CO2").
 
     Raises:
-        ConfigError: digits and letters in one word, a fraction in digits, or a language without number words.
+        ConfigError: digits before small letters in one word, a fraction in digits, or a language without number words.
     """
     text = text.replace("’", "'")
-    mixed = re.search(r"\w*(?:[^\W\d_]\d|\d[^\W\d_])\w*", text)
+    # Formulas part into words ("CO2", "N2O"); "2nd" has one of its own that we do not know.
+    text = re.sub(r"(?<=[^\W\d_])(?=\d)", " ", text)
+    text = re.sub(r"(?<=\d)[^\W\d_]", lambda m: f" {m[0]}" if m[0].isupper() else m[0], text)
+    mixed = re.search(r"\w*\d[^\W\d_]\w*", text)
     if mixed:
         raise ConfigError(f"'{mixed[0]}' mixes digits and letters; write it as it is spoken")
     fraction = _FRACTION.search(text)
