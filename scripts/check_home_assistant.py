@@ -6,8 +6,8 @@
 
 Names, areas and floors are those of the tests' fixtures, written as a command file like one a user
 would write. A test sentence counts as understood if it parses to the intent and to exactly the
-slots that its test states. Sentences with free text (wildcards) cannot be heard by a recogniser that
-searches a closed grammar; they are counted apart.
+slots that its test states. Sentences with free text (wildcards) cannot be heard by a recogniser
+that searches a closed grammar; they are counted apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 import resource
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -182,9 +182,14 @@ def judged(test: Test, commands: CommandSet, free: set[str]) -> str:
     if any(test.states(reading) for reading in readings):
         return LATER
     for slot, value in test.slots.items():
-        said = value if isinstance(value, list) else [value]
-        if slot in free and not set(said) & set(commands.slots.get(slot, ())):
+        stated = value if isinstance(value, list) else [value]
+        if slot in free and not set(stated) & set(commands.slots.get(slot, ())):
             return FREE
+    return missed(test, readings)
+
+
+def missed(test: Test, readings: Sequence[Reading]) -> str:
+    """In what the first reading is another than what the test states."""
     if not readings:
         return "not understood at all"
     intent, slots = readings[0]

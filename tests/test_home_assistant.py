@@ -54,7 +54,9 @@ def read(commands: CommandSet, text: str) -> list[Reading]:
 
 # ── contexts ───────────────────────────────────────────────────────────────────────────────
 
-LAMP, FAN, VENTILATOR, DOOR = (f"{name} on" for name in ("bedroom lamp", "fan", "ventilator", "front door"))
+LAMP, FAN, VENTILATOR, DOOR = (
+    f"{name} on" for name in ("bedroom lamp", "fan", "ventilator", "front door")
+)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +164,7 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
         ("to 5[ ]%", {"to five"}),
         ("(1/2|half) a minute", {"half a minute"}),
         ("5 [°| degree[s]]", {"five", "five degree", "five degrees"}),
+        ("{2..3:n}[%|percent]", {"two", "three", "two percent", "three percent"}),
         ("CO2 and N2O", {"co two and n two o"}),
     ],
 )  # fmt: skip
@@ -277,7 +280,7 @@ def test_reading_whose_slots_take_more_words_comes_first(tmp_path: Path) -> None
 def test_numbers_of_portuguese_have_two_genders(tmp_path: Path) -> None:
     path = tmp_path / "pt.yaml"
     path.write_text(
-        "language: pt-br\nintents: {i: {data: [{sentences: ['{h} hora[s] e {1..59:m} minuto[s]']}]}}"
-        "\nlists: {h: {range: {from: 1, to: 24}}}\n"
+        "language: pt-br\nlists: {h: {range: {from: 1, to: 24}}}\n"
+        "intents: {i: {data: [{sentences: ['{h} hora[s] e {1..59:m} minuto[s]']}]}}\n"
     )
     assert read(load_commands([path]), "2 horas e 21 minutos") == [("i", {"h": 2, "m": 21})]

@@ -72,9 +72,7 @@ class CommandSet:
     """How many sentences of the files cannot be said, by reason, the most frequent first."""
 
 
-def load_commands(
-    paths: Sequence[Path], context: Context = MappingProxyType({})
-) -> CommandSet:
+def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})) -> CommandSet:
     """Read command files as one command set.
 
     Intents of the same name are joined; lists and rules of the same name must be the same.
@@ -194,9 +192,7 @@ def _skip_words(files: Iterable[_File], language: str) -> list[list[str]]:
     return [list(phrase) for phrase in phrases]
 
 
-def _check_unused(
-    rules: Mapping[str, Located], scope: Scope, blocks: Iterable[Block]
-) -> None:
+def _check_unused(rules: Mapping[str, Located], scope: Scope, blocks: Iterable[Block]) -> None:
     """Rules no sentence refers to are read all the same, so that mistakes do not lie in wait."""
     used = {rule for block in blocks for rule in block.rules}
     for name in rules.keys() - used:

@@ -1,7 +1,10 @@
 """Contexts: what values of a list and the surroundings of the device say of themselves.
 
     lists:
-      name: {values: [{in: bedroom lamp, context: {domain: light}}, {in: hall, context: {domain: fan}}]}
+      name:
+        values:
+          - {in: bedroom lamp, context: {domain: light}}
+          - {in: ceiling fan, context: {domain: fan}}
     intents:
       dim: {data: [{sentences: ["dim {name}"], requires_context: {domain: light}}]}
 
@@ -138,7 +141,11 @@ def _meets(value: ListValue, conditions: Iterable[Condition]) -> bool:
 
 
 def _found(condition: Condition, scope: Scope, surroundings: Context) -> list[SlotValue]:
-    """The values that a key can have, of the surroundings and of lists, and that are as required."""
+    """The values of a key, of the surroundings and of lists, that are as required."""
     carried = (value.context for value in chain.from_iterable(scope.lists.values()))
     contexts = (surroundings, *carried)
-    return list(dict.fromkeys(c[condition.key] for c in contexts if condition.key in c and condition.holds(c)))
+    return list(
+        dict.fromkeys(
+            c[condition.key] for c in contexts if condition.key in c and condition.holds(c)
+        )
+    )

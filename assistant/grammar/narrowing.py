@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from hassil import (
 )
 from hassil import Sequence as TemplateSequence
 
-from .templates import ListValue, Scope, Selection, recursive_rule
+from .templates import Scope, Selection, recursive_rule
 from .wording import is_written_only
 
 
@@ -101,30 +102,38 @@ class Narrowing:
     # ── what carries a key ─────────────────────────────────────────────────────────────────
 
     def _carrying(self, expression: Expression, key: str) -> Expression | None:
+        """The ways to say it in which some value carries the key."""
         match expression:
             case ListReference() | Selection():
-                values = self._values(expression)
-                carrying = tuple(value for value in values if key in value.context)
-                if len(carrying) == len(values):
-                    return expression if values else None
-                return Selection(expression.slot_name, carrying) if carrying else None
-            case RuleReference():
-                if expression.rule_name not in self._scope.rules:
-                    return None
+                return self._list_carrying(expression, key)
+            case RuleReference() if expression.rule_name in self._scope.rules:
                 body = self._scope.rules[expression.rule_name]
-                narrower = self._carrying(body, key)
-                return expression if narrower is body else narrower
+                carrying = self._carrying(body, key)
+                return expression if carrying is body else carrying
             case Alternative():
                 items = [self._carrying(item, key) for item in expression.items]
                 kept = [item for item in items if item is not None]
-                if not kept:
-                    return None
                 if len(kept) == len(items):
                     return _with_items(expression, kept)
-                return Alternative(items=kept)
+                return Alternative(items=kept) if kept else None
             case Group():
                 return self._one_carrying(expression, key)
         return None
+
+    def _list_carrying(
+        self, reference: ListReference | Selection, key: str
+    ) -> ListReference | Selection | None:
+        values = (
+            reference.values
+            if isinstance(reference, Selection)
+            else self._scope.lists.get(reference.list_name, ())
+        )
+        carrying = tuple(value for value in values if key in value.context)
+        if not carrying:
+            return None
+        if len(carrying) == len(values):
+            return reference
+        return Selection(reference.slot_name, carrying)
 
     def _one_carrying(self, group: Group, key: str) -> Expression | None:
         """Of items that are all said, one has to carry the key; whichever."""
@@ -140,19 +149,10 @@ class Narrowing:
             return ways[0] if ways else None
         return TemplateSequence(items=[Alternative(items=ways)])
 
-    def _values(self, expression: ListReference | Selection) -> tuple[ListValue, ...]:
-        if isinstance(expression, Selection):
-            return expression.values
-        return self._scope.lists.get(expression.list_name, ())
-
 
 def _with_items(group: Group, items: list[Expression]) -> Group:
-    unchanged = len(items) == len(group.items) and all(map(_same, items, group.items))
+    unchanged = len(items) == len(group.items) and all(map(operator.is_, items, group.items))
     return group if unchanged else replace(group, items=items)
-
-
-def _same(one: Expression, other: Expression) -> bool:
-    return one is other
 
 
 def _is_empty(expression: Expression) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from hassil.parser import ParseError
 
 from ..errors import ConfigError
 from ..types import SlotValue
-from .builder import NetworkBuilder, Part
+from .builder import BOUNDARY, NetworkBuilder, Part
 from .network import Final, SlotAssignment, WordNetwork, accepts
 from .wording import number_forms, spoken_text
 
@@ -169,16 +169,8 @@ class _Layer:
                 return self.builder.sequence(source, self._parts(expression.items, assignment))
             case RuleReference():
                 return self._lay_rule(expression.rule_name, source, assignment)
-            case Selection():
-                return self._lay_values(expression.slot_name, expression.values, source)
-            case ListReference():
-                if assignment:
-                    raise ConfigError(
-                        f"a value of '{assignment.slot}' refers to the list "
-                        f"'{{{expression.list_name}}}'; values can only hold text and rules"
-                    )
-                values = list_values(expression, self._scope)
-                return self._lay_values(expression.slot_name, values, source)
+            case ListReference() | Selection():
+                return self._lay_list(expression, source, assignment)
         raise ConfigError(f"{type(expression).__name__} is not supported in a sentence")
 
     def _part(self, expression: Expression, assignment: SlotAssignment | None) -> Part:
@@ -197,14 +189,29 @@ class _Layer:
         self._open_rules.pop()
         return target
 
-    def _lay_values(self, slot: str, values: Sequence[ListValue], source: int) -> int:
+    def _lay_list(
+        self, reference: ListReference | Selection, source: int, within: SlotAssignment | None
+    ) -> int:
+        slot = reference.slot_name
+        if within:
+            raise ConfigError(
+                f"a value of '{within.slot}' refers to the list '{{{slot}}}'; values can only hold "
+                f"text and rules"
+            )
+        values = list_values(reference, self._scope)
         self.slots.setdefault(slot, {}).update(dict.fromkeys(value.value for value in values))
         parts = [self._part(v.expression, SlotAssignment(slot, v.value)) for v in values]
-        return self.builder.alternatives(source, parts)
+        if any(isinstance(value.value, str) for value in values):
+            return self.builder.alternatives(source, parts)
+        # A number is never part of a word: "{level}[%|percent]" is hassil's for two words.
+        end = self.builder.alternatives(self.builder.text(source, BOUNDARY), parts)
+        return self.builder.text(end, BOUNDARY)
 
 
-def list_values(reference: ListReference, scope: Scope) -> tuple[ListValue, ...]:
+def list_values(reference: ListReference | Selection, scope: Scope) -> tuple[ListValue, ...]:
     """The values a reference stands for, be it to a list or to an inline range."""
+    if isinstance(reference, Selection):
+        return reference.values
     if reference.is_capture:
         raise ConfigError(f"'@' in {{{reference.list_name}}} is not supported; remove it")
     bounds = reference.get_inline_range()

@@ -25,7 +25,8 @@ def spoken_text(text: str, language: str) -> str:
     letters ("CO2").
 
     Raises:
-        ConfigError: digits before small letters in one word, a fraction in digits, or a language without number words.
+        ConfigError: digits before small letters in one word, a fraction in digits, or a language
+            without number words.
     """
     text = text.replace("’", "'")
     # Formulas part into words ("CO2", "N2O"); "2nd" has one of its own that we do not know.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,10 @@ CARRIER_SENTENCES = 1500
 
 @dataclass(frozen=True, slots=True)
 class CompileReport:
-    """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences."""
+    """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences.
+
+    `left_out` counts the templates that cannot be said, by reason.
+    """
 
     sentences: int
     intents: int
@@ -39,6 +42,7 @@ class CompileReport:
     exact_lstm: float
     exact: float
     seconds: float
+    left_out: Mapping[str, int]
 
 
 def compile_commands(
@@ -97,6 +101,7 @@ def compile_commands(
         exact_lstm=exact_lstm,
         exact=exact,
         seconds=time.perf_counter() - begin,
+        left_out=commands.left_out,
     )
 
 
