@@ -29,7 +29,7 @@ from hassil import is_template, parse_sentence, sample_expression
 from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet, load_commands
 from assistant.grammar.network import Reading
-from assistant.grammar.reading import read_text
+from assistant.grammar.reading import TextReader
 from assistant.types import SlotValue
 
 
@@ -85,12 +85,12 @@ def main() -> None:
             yaml.safe_dump(entity_lists(arguments.language, folder_of_tests), allow_unicode=True),
             encoding="utf-8",
         )
-        for context in dict.fromkeys(tuple(sorted(test.context.items())) for test in tests):
-            commands = load(sentences, entities, dict(context))
-            for test in tests:
-                if tuple(sorted(test.context.items())) == context:
-                    text = f"{test.sentence}  [{test.file}]"
-                    kinds.setdefault(judged(test, commands, free), []).append(text)
+        for context, said in grouped(tests):
+            commands = load(sentences, entities, context)
+            read = TextReader(commands.network, commands.language)
+            for test in said:
+                text = f"{test.sentence}  [{test.file}]"
+                kinds.setdefault(judged(test, commands, read, free), []).append(text)
     report(len(files), len(tests), kinds, arguments.misses)
 
 
@@ -104,6 +104,14 @@ def read_tests(folder: Path) -> list[Test]:
                 context, slots = intent.get("context") or {}, intent.get("slots") or {}
                 tests.append(Test(path.name, sentence, context, intent["name"], slots))
     return tests
+
+
+def grouped(tests: Iterable[Test]) -> list[tuple[Mapping[str, Any], list[Test]]]:
+    """The tests of each context; a context with many tests first."""
+    groups: dict[tuple[tuple[str, Any], ...], list[Test]] = {}
+    for test in tests:
+        groups.setdefault(tuple(sorted(test.context.items())), []).append(test)
+    return [(group[0].context, group) for group in sorted(groups.values(), key=len, reverse=True)]
 
 
 def read_yaml(path: Path) -> Any:
@@ -171,10 +179,10 @@ LATER = "understood, as a later reading"
 FREE = "free text, which a closed grammar has not"
 
 
-def judged(test: Test, commands: CommandSet, free: set[str]) -> str:
+def judged(test: Test, commands: CommandSet, read: TextReader, free: set[str]) -> str:
     """Which kind of success or miss a test is."""
     try:
-        readings = read_text(test.sentence, commands.network, commands.language)
+        readings = read(test.sentence)
     except ConfigError as error:
         return f"cannot be read: {error}"
     if readings and test.states(readings[0]):

@@ -89,49 +89,72 @@ def sentences_of(
 
 
 def accepts(network: WordNetwork, words: Sequence[str]) -> list[Reading]:
-    """All readings of a word sequence, without repetition; empty where it is out of grammar.
+    """All readings of a word sequence, as `Acceptor` gives them."""
+    return Acceptor(network)(words)
 
-    Those whose slots take more of the words come first: "bedroom lamp" is the lamp of that name,
-    where there is one, before it is any lamp in the bedroom.
-    """
-    states = _with_epsilons(network, {(network.start, ()): 0})
-    for word in words:
-        reached: dict[_State, int] = {}
-        for (node, assigned), taken in states.items():
-            for arc in arcs_from(network, node):
-                if arc.word == word:
+
+class Acceptor:
+    """Reads word sequences; remembers what can follow the nodes it has come by."""
+
+    def __init__(self, network: WordNetwork) -> None:
+        self._network = network
+        self._following: dict[int, _Following] = {}
+
+    def __call__(self, words: Sequence[str]) -> list[Reading]:
+        """All readings, without repetition; none where the words are out of grammar.
+
+        Those whose slots take more of the words come first: "bedroom lamp" is the lamp of that
+        name, where there is one, before it is any lamp in the bedroom.
+        """
+        states: dict[_State, int] = {(self._network.start, ()): 0}
+        for word in words:
+            reached: dict[_State, int] = {}
+            for (node, assigned), taken in states.items():
+                for arc in self._after(node).arcs.get(word, ()):
                     state = (arc.target, _assigned(assigned, arc.assignment))
                     count = taken + (arc.assignment is not None)
                     reached[state] = max(count, reached.get(state, 0))
-        states = _with_epsilons(network, reached)
-    readings: list[tuple[int, Reading]] = []
-    for (node, assigned), taken in states.items():
-        if node in network.finals:
-            readings.append((taken, _reading(network.finals[node], assigned)))
-    readings.sort(key=itemgetter(0), reverse=True)
-    distinct: list[Reading] = []
-    for _, reading in readings:
-        if reading not in distinct:
-            distinct.append(reading)
-    return distinct
+            states = reached
+        readings: list[Reading] = []
+        for (node, assigned), _ in sorted(states.items(), key=itemgetter(1), reverse=True):
+            for final in self._after(node).finals:
+                reading = _reading(final, assigned)
+                if reading not in readings:
+                    readings.append(reading)
+        return readings
+
+    def _after(self, node: int) -> _Following:
+        if node not in self._following:
+            found = _Following({}, [])
+            reached = {node: None}
+            pending = [node]
+            while pending:
+                at = pending.pop()
+                if at in self._network.finals:
+                    found.finals.append(self._network.finals[at])
+                outgoing = arcs_from(self._network, at)
+                for arc in outgoing:
+                    if arc.word is not None:
+                        found.arcs.setdefault(arc.word, []).append(arc)
+                # The first is looked at next, so that readings come as the files have them.
+                for arc in reversed(outgoing):
+                    if arc.word is None and arc.target not in reached:
+                        reached[arc.target] = None
+                        pending.append(arc.target)
+            self._following[node] = found
+        return self._following[node]
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """What can come after a node and epsilon arcs: words, and ends of sentences."""
+
+    arcs: dict[str, list[Arc]]
+    finals: list[Final]
 
 
 _State = tuple[int, tuple[SlotAssignment, ...]]
 """Where a reading has come to, and what it has assigned on the way."""
-
-
-def _with_epsilons(network: WordNetwork, states: Mapping[_State, int]) -> dict[_State, int]:
-    """The states, and those reached from them without a word; each with its count of words."""
-    reached = dict(states)
-    pending = list(reached)
-    while pending:
-        origin = pending.pop()
-        for arc in arcs_from(network, origin[0]):
-            state = (arc.target, origin[1])
-            if arc.word is None and reached.get(state, -1) < reached[origin]:
-                reached[state] = reached[origin]
-                pending.append(state)
-    return reached
 
 
 def _assigned(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice, product
 
-from .network import Reading, WordNetwork, accepts
+from .network import Acceptor, Reading, WordNetwork
 from .wording import number_forms, spoken_text
 
 _NUMBER = re.compile(r"(?:(?<!\S)[-−])?\d+(?:[.,]\d+)?")
@@ -15,17 +15,29 @@ _SPELLINGS_TRIED = 256
 
 
 def read_text(text: str, network: WordNetwork, language: str) -> list[Reading]:
-    """The readings of a text, the one whose slots take most of its words first.
+    """The readings of one text; for many texts, one `TextReader` is faster."""
+    return TextReader(network, language)(text)
 
-    Case and punctuation do not matter. Numbers may be written in digits.
 
-    Raises:
-        ConfigError: digits in a language without number words.
-    """
-    for words in islice(_spellings(text, language), _SPELLINGS_TRIED):
-        if readings := accepts(network, words):
-            return readings
-    return []
+class TextReader:
+    """Reads texts of one command set."""
+
+    def __init__(self, network: WordNetwork, language: str) -> None:
+        self._accept = Acceptor(network)
+        self._language = language
+
+    def __call__(self, text: str) -> list[Reading]:
+        """The readings of a text, the one whose slots take most of its words first.
+
+        Case and punctuation do not matter. Numbers may be written in digits.
+
+        Raises:
+            ConfigError: digits in a language without number words.
+        """
+        for words in islice(_spellings(text, self._language), _SPELLINGS_TRIED):
+            if readings := self._accept(words):
+                return readings
+        return []
 
 
 def _spellings(text: str, language: str) -> Iterator[list[str]]:
