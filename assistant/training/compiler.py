@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,10 @@ from .pronouncing import check_language, pronounce
 
 @dataclass(frozen=True, slots=True)
 class CompileReport:
-    """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences."""
+    """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences.
+
+    `left_out` counts the templates that cannot be said, by reason.
+    """
 
     sentences: int
     intents: int
@@ -33,6 +36,7 @@ class CompileReport:
     exact_lstm: float
     exact: float
     seconds: float
+    left_out: Mapping[str, int]
 
 
 def compile_commands(
@@ -87,4 +91,5 @@ def compile_commands(
         exact_lstm=exact_lstm,
         exact=exact,
         seconds=time.perf_counter() - begin,
+        left_out=commands.left_out,
     )
