@@ -52,8 +52,10 @@ from .templates import CompiledTemplate, Scope, check_expression
 from .wording import spoken_text
 from .yaml_source import Located, read_located, written_at
 
-_FILE_KEYS = ("language", "intents", "lists", "expansion_rules", "settings", "responses")
-_FILE_KEYS += ("data", "skip_words", "context", "pronunciations")
+_FILE_KEYS = (
+    *("language", "intents", "data", "lists", "expansion_rules", "skip_words", "context"),
+    *("pronunciations", "settings", "responses"),
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})
     rules = _merged(files, "expansion_rules", "rule")
     scope = inner_scope(Scope(language, {}, {}), _merged(files, "lists", "list"), rules)
     surroundings = dict(context)
-    for name, value in _merged(files, "context", "context").items():
-        surroundings[name] = value.slot_value(f"the value of '{name}' in 'context'")
+    for name, written in _merged(files, "context", "context").items():
+        surroundings[name] = written.slot_value(f"the value of '{name}' in 'context'")
     own = own_pronunciations(_merged(files, "pronunciations", "pronunciation"), language)
 
     intents: dict[str, list[Block]] = {}

@@ -80,8 +80,9 @@ class Narrowing:
             return self._impossible(f"{{{name}}} is not defined")
         return reference
 
-    def _impossible(self, reason: str) -> None:
+    def _impossible(self, reason: str) -> Expression | None:
         self._reason = reason
+        return None
 
     def _possible_rule(self, reference: RuleReference) -> Expression | None:
         name = reference.rule_name

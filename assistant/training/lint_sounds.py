@@ -110,15 +110,15 @@ def find_alike(commands: CommandSet, lexicon: Lexicon, confusions: Confusions) -
                 rate = confusion_rate(float(distances[other]))
                 found[pair] = max(found.get(pair, (0.0, 0, 0)), (rate, at, int(other)))
         ranked = sorted(found.values(), reverse=True)
-        for rate, at, other in ranked[:PAIRS]:
-            heard = spoken[forms[other][0]]
+        for rate, this, that in ranked[:PAIRS]:
+            heard = spoken[forms[that][0]]
             elsewhere = places.get(SlotAssignment(slot, heard), "")
-            one, two = (" ".join(forms[index][1]) for index in (at, other))
+            one, two = (" ".join(forms[index][1]) for index in (this, that))
             fate = "sound the same" if rate >= SAME else "sound alike"
             yield Finding(
                 Gravity.ERROR if rate >= SAME else Gravity.WARNING,
                 "alike",
-                places.get(SlotAssignment(slot, spoken[forms[at][0]]), ""),
+                places.get(SlotAssignment(slot, spoken[forms[this][0]]), ""),
                 f"'{one}' and '{two}'{_at(elsewhere)} {fate} as {slot}: predicted {rate:.1%} of "
                 f"the first heard as the second; say one otherwise",
                 rate,
