@@ -133,7 +133,8 @@ class Module:
                     yield Import(name, child.lineno, on_demand)
             else:
                 function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-                yield from self._imports(child, on_demand or function)
+                for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+                yield from self._imports(child, on_demand or function or for_types)
 
     def _aliases(self) -> Iterator[tuple[str, str]]:
         for node in ast.walk(self.tree):

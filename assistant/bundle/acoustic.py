@@ -69,6 +69,26 @@ class EncoderOrigin:
 
 
 @dataclass(frozen=True)
+class Inventory:
+    """The phonemes of a bundle: all that pronunciations need of it."""
+
+    folder: Path
+    language: str
+    """espeak-ng's name of it, such as en-us."""
+    phonemes: tuple[str, ...]
+    """Names of the posteriors' columns; the first is the CTC blank."""
+
+    def phoneme_ids(self, pronunciation: Sequence[str]) -> tuple[int, ...]:
+        """Columns of a pronunciation; a phoneme that was never heard is said by its letters."""
+        column = {phoneme: i for i, phoneme in enumerate(self.phonemes) if i}
+        ids: list[int] = []
+        for phoneme in pronunciation:
+            parts = (phoneme,) if phoneme in column else tuple(phoneme)
+            ids += [column[part] for part in parts if part in column]
+        return tuple(ids)
+
+
+@dataclass(frozen=True)
 class AcousticBundle:
     """An acoustic model with all that must fit it."""
 
@@ -88,14 +108,14 @@ class AcousticBundle:
         """The folder's name."""
         return self.folder.name
 
+    @property
+    def inventory(self) -> Inventory:
+        """Its phonemes."""
+        return Inventory(self.folder, self.language, self.phonemes)
+
     def phoneme_ids(self, pronunciation: Sequence[str]) -> tuple[int, ...]:
-        """Columns of a pronunciation; a phoneme that was never heard is said by its letters."""
-        column = {phoneme: i for i, phoneme in enumerate(self.phonemes) if i}
-        ids: list[int] = []
-        for phoneme in pronunciation:
-            parts = (phoneme,) if phoneme in column else tuple(phoneme)
-            ids += [column[part] for part in parts if part in column]
-        return tuple(ids)
+        """See `Inventory.phoneme_ids`."""
+        return self.inventory.phoneme_ids(pronunciation)
 
 
 def write_acoustic(
@@ -148,6 +168,18 @@ def read_acoustic(folder: Path) -> AcousticBundle:
         model=model,
         encoder=encoder,
         hash=file_hash(path),
+    )
+
+
+def read_inventory(folder: Path) -> Inventory:
+    """Read the phonemes of a bundle without its weights.
+
+    Raises:
+        BundleError: the bundle is missing or damaged.
+    """
+    config = read_bundle_config(folder)
+    return Inventory(
+        folder, section(config, "language", folder), tuple(section(config, "phonemes", folder))
     )
 
 

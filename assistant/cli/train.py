@@ -26,7 +26,7 @@ def command(
         list[Path],
         typer.Argument(
             metavar="COMMANDS.yaml…",
-            help="Command files (hassil templates); several are merged.",
+            help="Command files (hassil templates), or folders of them; several are merged.",
             show_default=False,
         ),
     ],
@@ -71,6 +71,9 @@ def command(
         f"{output}: {report.sentences:,} sentences of {report.intents} intents with "
         f"{report.slots} slots, compiled in {report.seconds:.0f} s"
     )
+    if report.left_out:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in report.left_out.items())
+        screen.result(f"left out, since they cannot be said: {reasons}")
     screen.result(
         f"understood with every slot right, on spliced sentences: {report.exact:.1%} "
         f"(LSTM alone {report.exact_lstm:.1%})"

@@ -21,6 +21,8 @@ Part = Callable[[int], int]
 
 BOUNDARY = " "
 MAXIMUM_PERMUTED = 4
+MAXIMUM_SKIPPED = 2
+"""Phrases without meaning before a sentence, and as many after it: "please could you …"."""
 
 
 class NetworkBuilder:
@@ -164,6 +166,52 @@ def union(networks: Sequence[WordNetwork]) -> WordNetwork:
         finals |= {node + offset: final for node, final in network.finals.items()}
         offset += network.nodes
     return _trimmed(_shared_endings(_trimmed(WordNetwork(offset, 0, finals, tuple(arcs)))))
+
+
+def with_skip_words(network: WordNetwork, phrases: Sequence[Sequence[str]]) -> WordNetwork:
+    """Let phrases without meaning be said before and after every sentence, `MAXIMUM_SKIPPED` each.
+
+    An epsilon arc leads to them, so that a walk chooses between no phrase and any of them.
+    """
+    if not phrases:
+        return network
+    arcs = list(network.arcs)
+    finals = dict(network.finals)
+    nodes = network.nodes
+
+    def node() -> int:
+        nonlocal nodes
+        nodes += 1
+        return nodes - 1
+
+    def skip(source: int) -> int:
+        """Lay the phrases from an epsilon arc to a node after them."""
+        before, after = node(), node()
+        arcs.append(Arc(source, before, None))
+        for phrase in phrases:
+            reached = before
+            for word in phrase[:-1]:
+                reached, previous = node(), reached
+                arcs.append(Arc(previous, reached, word))
+            arcs.append(Arc(reached, after, phrase[-1]))
+        return after
+
+    start = reached = node()
+    arcs.append(Arc(start, network.start, None))
+    for _ in range(MAXIMUM_SKIPPED):
+        reached = skip(reached)
+        arcs.append(Arc(reached, network.start, None))
+
+    ends: dict[Hashable, int] = {}
+    for end, final in network.finals.items():
+        key = (final.intent, tuple(final.slots.items()))
+        if key not in ends:
+            ends[key] = reached = node()
+            for _ in range(MAXIMUM_SKIPPED):
+                reached = skip(reached)
+                finals[reached] = final
+        arcs.append(Arc(end, ends[key], None))
+    return _trimmed(WordNetwork(nodes, start, finals, tuple(arcs)))
 
 
 def _trimmed(network: WordNetwork) -> WordNetwork:

@@ -6,57 +6,56 @@
         data:
           - sentences: ["turn <the_light> {state} [in the {room}]"]
             slots: {device: light}            # fixed, optional
+      dim:
+        data:
+          - sentences: ["dim {name} [to] {brightness} [percent]"]
+            requires_context: {domain: light} # only the names of lights; also excludes_context
+          - sentences: ["dim the lights [to] {brightness} [percent]"]
+            requires_context: {area: {slot: true}}   # where the device stands, copied into a slot
     lists:
       state: {values: ["on", "off"]}
       room: {values: [kitchen, {in: "(lounge|living room)", out: living room}]}
       brightness: {range: {from: 0, to: 100, step: 5, fractions: halves}}
+      name: {values: [{in: reading lamp, context: {domain: light}}]}
+      anything: {wildcard: true}              # sentences that use it are left out
     expansion_rules:
       the_light: "[the] light[s]"
+    pronunciations: {ecobee: eco bee}         # or phonemes between slashes, see `pronunciations`
+    skip_words: [please, could you]           # before or after a sentence, twice at most; optional
+    context: {area: living room}              # what is so wherever this is said; optional
 
 Values without `out` are their own text. Words are compared in lower case without punctuation.
+
+Home Assistant's own folders load as they are, with a file beside them that says which entities
+there are: lists `name` (with the `domain` of each in its context), `area` and `floor`. A file in
+its newer form has `data` in place of `intents`; its folder is named like the intent.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from hassil import Expression, RangeFractionType, RangeSlotList, TextChunk, is_template
+from types import MappingProxyType
 
 from ..errors import ConfigError
 from ..types import SlotValue
-from .builder import union
-from .network import WordNetwork, sentences_of
-from .templates import (
-    CompiledTemplate,
-    ListValue,
-    Scope,
-    check_expression,
-    compile_template,
-    parse_template,
-    range_values,
-)
-from .yaml_source import Located, read_located
+from .blocks import Block, read_blocks
+from .builder import union, with_skip_words
+from .contexts import Context
+from .network import WordNetwork
+from .pronunciations import OwnPronunciation, own_pronunciations
+from .scopes import inner_scope
+from .templates import CompiledTemplate, Scope, check_expression
+from .wording import spoken_text
+from .yaml_source import Located, read_located, written_at
 
-_FILE_KEYS = ("language", "intents", "lists", "expansion_rules", "settings", "responses")
-_FILE_KEYS_REFUSED = {"skip_words": "write [please] in the sentences instead"}
-_BLOCK_KEYS = (
-    *("sentences", "slots", "lists", "expansion_rules"),
-    *("response", "metadata", "settings", "required_keywords"),
+_FILE_KEYS = (
+    *("language", "intents", "data", "lists", "expansion_rules", "skip_words", "context"),
+    *("pronunciations", "settings", "responses"),
 )
-_BLOCK_KEYS_REFUSED = {
-    "requires_context": "the assistant knows no context; remove it",
-    "excludes_context": "the assistant knows no context; remove it",
-    "inferred_domain": "there are no entities; fix a slot under 'slots' instead",
-    "name_domains": "there are no entities; fix a slot under 'slots' instead",
-}
-_VALUE_KEYS_REFUSED = {"context": "the assistant knows no context; remove it"}
-_RANGE_KEYS = ("from", "to", "step", "type", "fractions", "multiplier", "digits", "words")
-_FORMS_COMPARED = 1_000
-"""Ways to say one list value that are compared with those of the other values."""
 
 
 @dataclass(frozen=True)
@@ -73,181 +72,150 @@ class CommandSet:
     """Values each slot can take, in the order of their lists."""
     source_hash: str
     """SHA-256 (hexadecimal) of the files' texts, in the order given."""
+    templates: tuple[CompiledTemplate, ...] = ()
+    """The sentences as they are written, each a network of its own."""
+    pronunciations: Mapping[str, OwnPronunciation] = field(default_factory=dict)
+    """Words the user says how to say."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many sentences of the files cannot be said, by reason, the most frequent first."""
 
 
-def load_commands(paths: Sequence[Path]) -> CommandSet:
+def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})) -> CommandSet:
     """Read command files as one command set.
 
     Intents of the same name are joined; lists and rules of the same name must be the same.
 
+    Args:
+        paths: files, and folders for all *.yaml below them.
+        context: what is so wherever this is said, as `{"area": "kitchen"}`; the files' `context`
+            is added to it.
+
     Raises:
         ConfigError: naming file and line, for whatever is wrong in the files.
     """
-    if not paths:
+    files = [file for path in paths for file in _read(path)]
+    if not files:
         raise ConfigError("no command file given; name at least one")
-    files: list[dict[str, Located]] = []
-    digest = hashlib.sha256()
-    for path in paths:
-        root, text = read_located(path)
-        files.append(root.mapping("a command file", _FILE_KEYS, _FILE_KEYS_REFUSED))
-        if "language" not in files[-1]:
-            raise root.error("'language' is missing; write, for example, language: en")
-        digest.update(text.encode())
+    language = _language([file.keys["language"] for file in files])
+    rules = _merged(files, "expansion_rules", "rule")
+    scope = inner_scope(Scope(language, {}, {}), _merged(files, "lists", "list"), rules)
+    surroundings = dict(context)
+    for name, written in _merged(files, "context", "context").items():
+        surroundings[name] = written.slot_value(f"the value of '{name}' in 'context'")
+    own = own_pronunciations(_merged(files, "pronunciations", "pronunciation"), language)
 
-    language = _language([file["language"] for file in files])
-    lists = _merged([file["lists"] for file in files if "lists" in file], "list")
-    rules = _merged(
-        [file["expansion_rules"] for file in files if "expansion_rules" in file], "rule"
-    )
-    scope = _scope(Scope(language, {}, {}), lists, rules)
-
-    intents: dict[str, list[_Block]] = {}
+    intents: dict[str, list[Block]] = {}
+    blocks_of: dict[Path, list[Block]] = {}
     for file in files:
-        if "intents" in file:
-            for name, body in file["intents"].mapping("'intents'").items():
-                intents.setdefault(name, []).extend(_blocks(name, body, scope))
+        for name, data, tolerant in file.intents():
+            blocks = list(read_blocks(name, data, scope, surroundings, tolerant))
+            intents.setdefault(name, []).extend(blocks)
+            blocks_of.setdefault(file.given, []).extend(blocks)
     if not intents:
         raise ConfigError(f"{paths[0]}: no intents; write at least one under 'intents:'")
+    for given, blocks in blocks_of.items():
+        if not any(block.templates for block in blocks):
+            raise ConfigError(f"{given}: no sentence can be said: {_reasons(blocks)}")
     blocks = [block for of_intent in intents.values() for block in of_intent]
+    _check_unused(rules, scope, blocks)
     templates = [template for block in blocks for template in block.templates]
-    _check_unused(rules, scope, templates)
 
     slots: dict[str, dict[SlotValue, None]] = {}
-    for block in blocks:
-        for slot, value in block.fixed.items():
-            slots.setdefault(slot, {})[value] = None
-        for template in block.templates:
-            for slot, values in template.slots.items():
-                slots.setdefault(slot, {}).update(dict.fromkeys(values))
+    for template in templates:
+        for final in template.network.finals.values():
+            for slot, value in final.slots.items():
+                slots.setdefault(slot, {})[value] = None
+        for slot, values in template.slots.items():
+            slots.setdefault(slot, {}).update(dict.fromkeys(values))
+    network = union([template.network for template in templates])
     return CommandSet(
         language=language,
-        network=union([template.network for template in templates]),
-        intents=tuple(intents),
+        network=with_skip_words(network, _skip_words(files, language)),
+        intents=tuple(name for name, of in intents.items() if any(b.templates for b in of)),
         slots={slot: tuple(values) for slot, values in slots.items()},
-        source_hash=digest.hexdigest(),
+        source_hash=hashlib.sha256("".join(file.text for file in files).encode()).hexdigest(),
+        templates=tuple(templates),
+        pronunciations=own,
+        left_out=_left_out(blocks),
     )
 
 
 @dataclass(frozen=True)
-class _Block:
-    """An entry of an intent's `data`: sentences that share fixed slots."""
+class _File:
+    """A command file, and the path given by which it was found."""
 
-    fixed: Mapping[str, SlotValue]
-    templates: tuple[CompiledTemplate, ...]
+    keys: Mapping[str, Located]
+    text: str
+    path: Path
+    given: Path
 
+    def intents(self) -> Iterator[tuple[str, Located, bool]]:
+        """Names and `data`, and whether what they refer to may be missing.
 
-def _blocks(intent: str, body: Located, scope: Scope) -> Iterator[_Block]:
-    data = body.mapping(f"intent '{intent}'", ("data",)).get("data")
-    if data is None:
-        raise body.error(f"intent '{intent}' has no sentences; add 'data: [{{sentences: [...]}}]'")
-    for entry in data.sequence(f"'data' of intent '{intent}'"):
-        what = f"an entry of intent '{intent}'"
-        block = entry.mapping(what, _BLOCK_KEYS, _BLOCK_KEYS_REFUSED)
-        if "sentences" not in block:
-            raise entry.error(f"{what} has no sentences; add 'sentences: [...]'")
-        fixed = {
-            slot: value.slot_value(f"the value of slot '{slot}'")
-            for slot, value in _mapping(block, "slots").items()
-        }
-        within = _scope(scope, _mapping(block, "lists"), _mapping(block, "expansion_rules"))
-        templates = []
-        for sentence in block["sentences"].sequence(f"'sentences' of intent '{intent}'"):
-            expression = _parsed(sentence, "a sentence")
-            with _written(sentence.where):
-                templates.append(compile_template(expression, within, intent, fixed))
-        yield _Block(fixed, tuple(templates))
-
-
-def _scope(outer: Scope, lists: Mapping[str, Located], rules: Mapping[str, Located]) -> Scope:
-    """The names of `outer`, and these; rules are parsed first since values may refer to them."""
-    parsed = {name: _parsed(body, f"rule '{name}'") for name, body in rules.items()}
-    scope = Scope(outer.language, outer.lists, {**outer.rules, **parsed})
-    values = {name: _list_values(name, body, scope) for name, body in lists.items()}
-    return Scope(scope.language, {**outer.lists, **values}, scope.rules)
-
-
-def _list_values(name: str, body: Located, scope: Scope) -> tuple[ListValue, ...]:
-    what = f"list '{name}'"
-    keys = body.mapping(what, ("values", "range", "wildcard"))
-    if "wildcard" in keys:
-        raise body.error(f"{what}: wildcards are not supported yet; write its values")
-    if ("values" in keys) == ("range" in keys):
-        raise body.error(f"{what} needs either 'values' or 'range'")
-    if "range" in keys:
-        return _range_values(what, keys["range"], scope)
-    values = [_list_value(what, item) for item in keys["values"].sequence(f"'values' of {what}")]
-    said: dict[tuple[str, ...], ListValue] = {}
-    for value in values:
-        with _written(value.where):
-            network = compile_template(value.expression, scope, "", {}).network
-        for words, _ in sentences_of(network, _FORMS_COMPARED):
-            other = said.setdefault(words, value)
-            if other.value != value.value:
-                raise ConfigError(
-                    f"{value.where}: '{' '.join(words)}' in {what} means {value.value!r} here and "
-                    f"{other.value!r} at {other.where}; keep one"
+        Home Assistant keeps the rules of files in the newer form in another folder.
+        """
+        if "data" in self.keys:
+            yield self.path.resolve().parent.name, self.keys["data"], True
+        if "intents" not in self.keys:
+            return
+        for name, body in self.keys["intents"].mapping("'intents'").items():
+            data = body.mapping(f"intent '{name}'", ("data",)).get("data")
+            if data is None:
+                raise body.error(
+                    f"intent '{name}' has no sentences; add 'data: [{{sentences: [...]}}]'"
                 )
-    return tuple(values)
+            yield name, data, False
 
 
-def _list_value(what: str, item: Located) -> ListValue:
-    entry = item
-    out: Located | None = None
-    if isinstance(item.value, dict):
-        keys = item.mapping(f"a value of {what}", ("in", "out", "metadata"), _VALUE_KEYS_REFUSED)
-        if "in" not in keys:
-            raise item.error(f"a value of {what} needs 'in', the words said")
-        entry, out = keys["in"], keys.get("out")
-    text = entry.text(f"a value of {what}")
-    if out is None and is_template(text):
-        raise entry.error(
-            f"'{text}' can be said in several ways; write {{in: \"{text}\", out: ...}} so that the "
-            f"slot has one value"
-        )
-    expression = _parsed(entry, f"a value of {what}") if is_template(text) else TextChunk(text)
-    value = entry.slot_value("a value") if out is None else out.slot_value("'out'")
-    return ListValue(expression, value, entry.where)
+def _read(given: Path) -> Iterator[_File]:
+    paths = sorted(given.rglob("*.yaml")) if given.is_dir() else [given]
+    if not paths:
+        raise ConfigError(f"{given}: no command files; put at least one *.yaml into the folder")
+    for path in paths:
+        root, text = read_located(path)
+        keys = root.mapping("a command file", _FILE_KEYS)
+        if "language" not in keys:
+            raise root.error("'language' is missing; write, for example, language: en")
+        yield _File(keys, text, path, given)
 
 
-def _range_values(what: str, body: Located, scope: Scope) -> tuple[ListValue, ...]:
-    keys = body.mapping(f"the range of {what}", _RANGE_KEYS)
-    if "from" not in keys or "to" not in keys:
-        raise body.error(f"the range of {what} needs 'from' and 'to'")
-    first, last = keys["from"].number("'from'"), keys["to"].number("'to'")
-    step = keys["step"].number("'step'") if "step" in keys else 1
-    if last < first or step < 1:
-        raise body.error(f"the range of {what} has no numbers; 'to' must be at least 'from'")
-    fractions = None
-    if "fractions" in keys:
-        known = [kind.value for kind in RangeFractionType]
-        if keys["fractions"].value not in known:
-            raise keys["fractions"].error(f"'fractions' must be one of: {', '.join(known)}")
-        fractions = RangeFractionType(keys["fractions"].value)
-    numbers = RangeSlotList(None, first, last, step, fraction_type=fractions).get_numbers()
-    multiplier = keys["multiplier"].slot_value("'multiplier'") if "multiplier" in keys else None
-    if isinstance(multiplier, str):
-        raise keys["multiplier"].error("'multiplier' must be a number")
-    with _written(body.where):
-        # hassil's last number has fractions too; here `to` is the last.
-        within = (round(number, 1) for number in numbers if number <= last)
-        return range_values(within, multiplier, scope.language, body.where)
+def _left_out(blocks: Iterable[Block]) -> dict[str, int]:
+    return dict(sum((block.left_out for block in blocks), Counter[str]()).most_common())
 
 
-def _check_unused(
-    rules: Mapping[str, Located], scope: Scope, templates: Iterable[CompiledTemplate]
-) -> None:
+def _reasons(blocks: Iterable[Block]) -> str:
+    return "; ".join(f"{reason} ({count})" for reason, count in _left_out(blocks).items())
+
+
+def _skip_words(files: Iterable[_File], language: str) -> list[list[str]]:
+    """Each phrase as its words."""
+    phrases: dict[tuple[str, ...], None] = {}
+    for file in files:
+        if "skip_words" not in file.keys:
+            continue
+        for phrase in file.keys["skip_words"].sequence("'skip_words'"):
+            text = phrase.text("one of 'skip_words'")
+            with written_at(phrase.where):
+                words = tuple(spoken_text(text, language).split())
+            if not words:
+                raise phrase.error(f"'{text}' has no words; remove it")
+            phrases[words] = None
+    return [list(phrase) for phrase in phrases]
+
+
+def _check_unused(rules: Mapping[str, Located], scope: Scope, blocks: Iterable[Block]) -> None:
     """Rules no sentence refers to are read all the same, so that mistakes do not lie in wait."""
-    used = {rule for template in templates for rule in template.rules}
+    used = {rule for block in blocks for rule in block.rules}
     for name in rules.keys() - used:
-        with _written(rules[name].where):
+        with written_at(rules[name].where):
             check_expression(scope.rules[name], scope)
 
 
-def _merged(sections: Iterable[Located], kind: str) -> dict[str, Located]:
-    """Lists or rules of all files by name."""
+def _merged(files: Iterable[_File], key: str, kind: str) -> dict[str, Located]:
+    """Lists, rules or contexts of all files by name."""
     merged: dict[str, Located] = {}
-    for section in sections:
-        for name, body in section.mapping(f"{kind}s").items():
+    for section in (file.keys[key] for file in files if key in file.keys):
+        for name, body in section.mapping(f"'{key}'").items():
             first = merged.setdefault(name, body)
             if first.plain() != body.plain():
                 raise body.error(
@@ -265,22 +233,3 @@ def _language(languages: Sequence[Located]) -> str:
                 f"files that are read together share one language"
             )
     return first.text("'language'")
-
-
-def _mapping(block: Mapping[str, Located], key: str) -> dict[str, Located]:
-    return block[key].mapping(f"'{key}'") if key in block else {}
-
-
-def _parsed(source: Located, what: str) -> Expression:
-    text = source.text(what)
-    with _written(source.where):
-        return parse_template(text)
-
-
-@contextmanager
-def _written(where: str) -> Iterator[None]:
-    """Put file and line before the errors of what knows neither."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from ..types import SlotValue
 
@@ -89,42 +89,72 @@ def sentences_of(
 
 
 def accepts(network: WordNetwork, words: Sequence[str]) -> list[Reading]:
-    """All readings of a word sequence, without repetition; empty where it is out of grammar."""
-    states = _with_epsilons(network, [(network.start, ())])
-    for word in words:
-        states = _with_epsilons(
-            network,
-            [
-                (arc.target, _assigned(assigned, arc.assignment))
-                for node, assigned in states
-                for arc in arcs_from(network, node)
-                if arc.word == word
-            ],
-        )
-    readings: list[Reading] = []
-    for node, assigned in states:
-        if node in network.finals:
-            reading = _reading(network.finals[node], assigned)
-            if reading not in readings:
-                readings.append(reading)
-    return readings
+    """All readings of a word sequence, as `Acceptor` gives them."""
+    return Acceptor(network)(words)
+
+
+class Acceptor:
+    """Reads word sequences; remembers what can follow the nodes it has come by."""
+
+    def __init__(self, network: WordNetwork) -> None:
+        self._network = network
+        self._following: dict[int, _Following] = {}
+
+    def __call__(self, words: Sequence[str]) -> list[Reading]:
+        """All readings, without repetition; none where the words are out of grammar.
+
+        Those whose slots take more of the words come first: "bedroom lamp" is the lamp of that
+        name, where there is one, before it is any lamp in the bedroom.
+        """
+        states: dict[_State, int] = {(self._network.start, ()): 0}
+        for word in words:
+            reached: dict[_State, int] = {}
+            for (node, assigned), taken in states.items():
+                for arc in self._after(node).arcs.get(word, ()):
+                    state = (arc.target, _assigned(assigned, arc.assignment))
+                    count = taken + (arc.assignment is not None)
+                    reached[state] = max(count, reached.get(state, 0))
+            states = reached
+        readings: list[Reading] = []
+        for (node, assigned), _ in sorted(states.items(), key=itemgetter(1), reverse=True):
+            for final in self._after(node).finals:
+                reading = _reading(final, assigned)
+                if reading not in readings:
+                    readings.append(reading)
+        return readings
+
+    def _after(self, node: int) -> _Following:
+        if node not in self._following:
+            found = _Following({}, [])
+            reached = {node: None}
+            pending = [node]
+            while pending:
+                at = pending.pop()
+                if at in self._network.finals:
+                    found.finals.append(self._network.finals[at])
+                outgoing = arcs_from(self._network, at)
+                for arc in outgoing:
+                    if arc.word is not None:
+                        found.arcs.setdefault(arc.word, []).append(arc)
+                # The first is looked at next, so that readings come as the files have them.
+                for arc in reversed(outgoing):
+                    if arc.word is None and arc.target not in reached:
+                        reached[arc.target] = None
+                        pending.append(arc.target)
+            self._following[node] = found
+        return self._following[node]
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """What can come after a node and epsilon arcs: words, and ends of sentences."""
+
+    arcs: dict[str, list[Arc]]
+    finals: list[Final]
 
 
 _State = tuple[int, tuple[SlotAssignment, ...]]
 """Where a reading has come to, and what it has assigned on the way."""
-
-
-def _with_epsilons(network: WordNetwork, states: Iterable[_State]) -> list[_State]:
-    reached = dict.fromkeys(states)
-    pending = list(reached)
-    while pending:
-        node, assigned = pending.pop()
-        for arc in arcs_from(network, node):
-            state = (arc.target, assigned)
-            if arc.word is None and state not in reached:
-                reached[state] = None
-                pending.append(state)
-    return list(reached)
 
 
 def _assigned(

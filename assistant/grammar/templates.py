@@ -6,7 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hassil import (
@@ -24,7 +24,7 @@ from hassil.parser import ParseError
 
 from ..errors import ConfigError
 from ..types import SlotValue
-from .builder import NetworkBuilder, Part
+from .builder import BOUNDARY, NetworkBuilder, Part
 from .network import Final, SlotAssignment, WordNetwork, accepts
 from .wording import number_forms, spoken_text
 
@@ -41,6 +41,8 @@ class ListValue:
     expression: Expression
     value: SlotValue
     where: str
+    context: Mapping[str, SlotValue] = field(default_factory=dict)
+    """What else is so where this value is said; see `contexts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,16 @@ class Scope:
     language: str
     lists: Mapping[str, tuple[ListValue, ...]]
     rules: Mapping[str, Expression]
+    wildcards: frozenset[str] = frozenset()
+    """Lists of any words whatever: a closed network has none, so no sentence can use them."""
+
+
+@dataclass
+class Selection(Expression):
+    """A reference to a list of which only some values may be said."""
+
+    slot_name: str
+    values: tuple[ListValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,10 @@ class CompiledTemplate:
     """Values each slot can take, in the order of their lists."""
     rules: frozenset[str]
     """Names of the rules referred to, directly or not."""
+    places: Mapping[SlotAssignment, str]
+    """Where each slot value is written; empty for an inline range."""
+    where: str = ""
+    """File and line."""
 
 
 def parse_template(text: str) -> Expression:
@@ -83,8 +99,8 @@ def compile_template(
 ) -> CompiledTemplate:
     """Expand rules, lists and numbers into a network of words.
 
-    A slot is set at most once in a sentence: a template that refers to a slot twice on one path,
-    or to a slot its block fixes, is an error, since one of the two values would be lost.
+    A slot that is fixed holds that value unless another one is spoken. A template that refers to a
+    slot twice on one path is an error, since one of the two values would be lost.
 
     Raises:
         ConfigError: unknown, recursive or ambiguous references, or a sentence without words.
@@ -92,8 +108,6 @@ def compile_template(
     layer = _Layer(scope)
     end = layer.lay(expression, NetworkBuilder.start)
     for slot, count in _slot_counts(expression, scope).items():
-        if slot in fixed:
-            raise ConfigError(f"slot '{slot}' is spoken and also fixed under 'slots'; keep one")
         if count > 1:
             raise ConfigError(
                 f"slot '{slot}' can be set twice in one sentence; give the second reference a "
@@ -103,7 +117,7 @@ def compile_template(
     if accepts(network, ()):
         raise ConfigError("it can be said with no words at all; make one word mandatory")
     slots = {slot: tuple(values) for slot, values in layer.slots.items()}
-    return CompiledTemplate(network, slots, frozenset(layer.rules))
+    return CompiledTemplate(network, slots, frozenset(layer.rules), layer.places)
 
 
 def check_expression(expression: Expression, scope: Scope) -> None:
@@ -136,6 +150,7 @@ class _Layer:
         self.builder = NetworkBuilder()
         self.slots: dict[str, dict[SlotValue, None]] = {}
         self.rules: set[str] = set()
+        self.places: dict[SlotAssignment, str] = {}
         self._scope = scope
         self._open_rules: list[str] = []
 
@@ -159,13 +174,8 @@ class _Layer:
                 return self.builder.sequence(source, self._parts(expression.items, assignment))
             case RuleReference():
                 return self._lay_rule(expression.rule_name, source, assignment)
-            case ListReference():
-                if assignment:
-                    raise ConfigError(
-                        f"a value of '{assignment.slot}' refers to the list "
-                        f"'{{{expression.list_name}}}'; values can only hold text and rules"
-                    )
-                return self._lay_list(expression, source)
+            case ListReference() | Selection():
+                return self._lay_list(expression, source, assignment)
         raise ConfigError(f"{type(expression).__name__} is not supported in a sentence")
 
     def _part(self, expression: Expression, assignment: SlotAssignment | None) -> Part:
@@ -177,24 +187,38 @@ class _Layer:
     def _lay_rule(self, name: str, source: int, assignment: SlotAssignment | None) -> int:
         body = _look_up(name, self._scope.rules, "rule", "<{}>")
         if name in self._open_rules:
-            circle = " → ".join(f"<{rule}>" for rule in [*self._open_rules, name])
-            raise ConfigError(f"recursive rule: {circle}; a rule cannot contain itself")
+            raise recursive_rule([*self._open_rules, name])
         self.rules.add(name)
         self._open_rules.append(name)
         target = self.lay(body, source, assignment)
         self._open_rules.pop()
         return target
 
-    def _lay_list(self, reference: ListReference, source: int) -> int:
+    def _lay_list(
+        self, reference: ListReference | Selection, source: int, within: SlotAssignment | None
+    ) -> int:
         slot = reference.slot_name
+        if within:
+            raise ConfigError(
+                f"a value of '{within.slot}' refers to the list '{{{slot}}}'; values can only hold "
+                f"text and rules"
+            )
         values = list_values(reference, self._scope)
         self.slots.setdefault(slot, {}).update(dict.fromkeys(value.value for value in values))
+        for value in values:
+            self.places.setdefault(SlotAssignment(slot, value.value), value.where)
         parts = [self._part(v.expression, SlotAssignment(slot, v.value)) for v in values]
-        return self.builder.alternatives(source, parts)
+        if any(isinstance(value.value, str) for value in values):
+            return self.builder.alternatives(source, parts)
+        # A number is never part of a word: "{level}[%|percent]" is hassil's for two words.
+        end = self.builder.alternatives(self.builder.text(source, BOUNDARY), parts)
+        return self.builder.text(end, BOUNDARY)
 
 
-def list_values(reference: ListReference, scope: Scope) -> tuple[ListValue, ...]:
+def list_values(reference: ListReference | Selection, scope: Scope) -> tuple[ListValue, ...]:
     """The values a reference stands for, be it to a list or to an inline range."""
+    if isinstance(reference, Selection):
+        return reference.values
     if reference.is_capture:
         raise ConfigError(f"'@' in {{{reference.list_name}}} is not supported; remove it")
     bounds = reference.get_inline_range()
@@ -210,7 +234,15 @@ def list_values(reference: ListReference, scope: Scope) -> tuple[ListValue, ...]
             f"the range {{{reference.list_name}}} cannot be read; write {{0..100:slot}} or "
             f"{{0..100,5:slot}}"
         )
+    if reference.list_name in scope.wildcards:
+        return ()
     return _look_up(reference.list_name, scope.lists, "list", "{{{}}}")
+
+
+def recursive_rule(names: Iterable[str]) -> ConfigError:
+    """The error of a rule that comes back to itself along `names`."""
+    circle = " → ".join(f"<{rule}>" for rule in names)
+    return ConfigError(f"recursive rule: {circle}; a rule cannot contain itself")
 
 
 def _look_up(name: str, known: Mapping[str, Known], kind: str, form: str) -> Known:
@@ -226,7 +258,7 @@ def _look_up(name: str, known: Mapping[str, Known], kind: str, form: str) -> Kno
 def _slot_counts(expression: Expression, scope: Scope) -> Counter[str]:
     """How often each slot can be set at most in one sentence."""
     match expression:
-        case ListReference():
+        case ListReference() | Selection():
             return Counter([expression.slot_name])
         case RuleReference():
             return _slot_counts(scope.rules[expression.rule_name], scope)
@@ -271,7 +303,9 @@ def _check_brackets(text: str) -> None:
                 )
             opening, since = open_brackets.pop()
             separators.pop()
-            if not text[since : column - 1].strip():
+            inside = text[since : column - 1]
+            # "[ ]" is an optional space.
+            if not inside.strip() and (opening != "[" or not inside):
                 raise ConfigError(f"'{opening}{character}' in '{text}' is empty; remove it")
         elif character in "|;":
             if separators[-1] not in ("", character):

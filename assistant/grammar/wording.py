@@ -15,26 +15,41 @@ _HALVES = {
     "pt": ("{} e meio", "meio"),
 }
 """By language: a whole number and a half, and a half alone."""
+_FRACTION = re.compile(r"\d+\s*[/⁄]\s*\d+|[¼-¾⅐-⅞]")
 
 
 def spoken_text(text: str, language: str) -> str:
     """Text as it is spoken; white space stays where it was, punctuation becomes white space.
 
-    Apostrophes are kept ("what's"), hyphens part words, numbers become words.
+    Apostrophes are kept ("what's"), hyphens part words, numbers become words, apart from
+    letters ("CO2").
 
     Raises:
-        ConfigError: digits and letters in one word, or a language without number words.
+        ConfigError: digits before small letters in one word, a fraction in digits, or a language
+            without number words.
     """
     text = text.replace("’", "'")
-    mixed = re.search(r"\w*(?:[^\W\d_]\d|\d[^\W\d_])\w*", text)
+    # Formulas part into words ("CO2", "N2O"); "2nd" has one of its own that we do not know.
+    text = re.sub(r"(?<=[^\W\d_])(?=\d)", " ", text)
+    text = re.sub(r"(?<=\d)[^\W\d_]", lambda m: f" {m[0]}" if m[0].isupper() else m[0], text)
+    mixed = re.search(r"\w*\d[^\W\d_]\w*", text)
     if mixed:
         raise ConfigError(f"'{mixed[0]}' mixes digits and letters; write it as it is spoken")
+    fraction = _FRACTION.search(text)
+    if fraction:
+        raise ConfigError(f"'{fraction[0]}' cannot be pronounced; write it in words")
     spelled = re.sub(
         r"(?:(?<!\S)[-−])?\d+(?:\.\d+)?",
         lambda match: number_forms(_number(match[0]), language)[0],
         text,
     )
     return _letters(spelled)
+
+
+def is_written_only(text: str) -> bool:
+    """Whether text has a written form alone: symbols ("%", "°") or a fraction in digits ("1/2")."""
+    text = text.strip()
+    return bool(text) and (_FRACTION.fullmatch(text) is not None or not re.search(r"\w", text))
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -88,6 +89,19 @@ class Located:
         return "nothing" if self.value is None else repr(self.value)
 
 
+@contextmanager
+def written_at(where: str) -> Iterator[None]:
+    """Put file and line before the errors of what knows neither."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where PyYAML was built with it: ten times as fast, and nothing else differs."""
+
+
 def read_located(path: Path) -> tuple[Located, str]:
     """Parse a YAML file; also return its text.
 
@@ -96,7 +110,7 @@ def read_located(path: Path) -> tuple[Located, str]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bundle import AcousticBundle, CommandBundle, Lexicon, read_acoustic, write_commands
+from ..bundle import CommandBundle, read_acoustic, write_commands
 from ..config import DecisionConfig, IntentConfig
-from ..errors import ConfigError
-from ..grammar.commands import CommandSet, load_commands
+from ..grammar.commands import load_commands
 from ..grammar.network import count_sentences
-from ..grammar.phonemes import Phonemizer
-from ..grammar.sampling import sample_sentence
 from .intent_trainer import (
     IntentTrainingConfig,
     SentenceSource,
@@ -24,14 +20,15 @@ from .intent_trainer import (
     train_intent_model,
 )
 from .posterior_bank import PosteriorBank
-
-CARRIER_SENTENCES = 1500
-"""Sentences drawn to hear how words are said within them."""
+from .pronouncing import check_language, pronounce
 
 
 @dataclass(frozen=True, slots=True)
 class CompileReport:
-    """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences."""
+    """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences.
+
+    `left_out` counts the templates that cannot be said, by reason.
+    """
 
     sentences: int
     intents: int
@@ -39,6 +36,7 @@ class CompileReport:
     exact_lstm: float
     exact: float
     seconds: float
+    left_out: Mapping[str, int]
 
 
 def compile_commands(
@@ -60,13 +58,9 @@ def compile_commands(
     config = config or IntentTrainingConfig()
     acoustic = read_acoustic(bundle)
     commands = load_commands(paths)
-    if acoustic.language.split("-")[0] != commands.language.lower().split("-")[0]:
-        raise ConfigError(
-            f"{paths[0]}: language '{commands.language}', but {bundle} speaks {acoustic.language}; "
-            "choose a bundle of that language with --bundle"
-        )
+    check_language(commands, acoustic.inventory, paths[0])
     progress(0.01, "pronunciations")
-    lexicon = pronounce(commands, acoustic)
+    lexicon = pronounce(commands, acoustic.inventory)
     progress(0.03, "splicing")
     bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
     source = SentenceSource(commands, lexicon, bank)
@@ -97,19 +91,5 @@ def compile_commands(
         exact_lstm=exact_lstm,
         exact=exact,
         seconds=time.perf_counter() - begin,
+        left_out=commands.left_out,
     )
-
-
-def pronounce(commands: CommandSet, acoustic: AcousticBundle) -> Lexicon:
-    """The pronunciations of every word of the commands, alone and within sentences."""
-    words = sorted({arc.word for arc in commands.network.arcs if arc.word})
-    rng = random.Random(0)
-    carriers = [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
-    said = Phonemizer(acoustic.language).pronunciations(words, carriers)
-    lexicon = {}
-    for word, variants in said.items():
-        ids = [i for v in variants if (i := acoustic.phoneme_ids(v))]
-        if not ids:
-            raise ConfigError(f"'{word}' has no pronunciation that {acoustic.folder} knows")
-        lexicon[word] = list(dict.fromkeys(ids))
-    return lexicon

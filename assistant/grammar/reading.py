@@ -1,0 +1,59 @@
+"""Reads written text as a command set would: what would "set it to 20%!" mean, had it been said?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice, product
+
+from .network import Acceptor, Reading, WordNetwork
+from .wording import number_forms, spoken_text
+
+_NUMBER = re.compile(r"(?:(?<!\S)[-−])?\d+(?:[.,]\d+)?")
+_SPELLINGS_TRIED = 256
+"""Ways to say the numbers of a text: "100" is said in three, so four of them still fit."""
+
+
+def read_text(text: str, network: WordNetwork, language: str) -> list[Reading]:
+    """The readings of one text; for many texts, one `TextReader` is faster."""
+    return TextReader(network, language)(text)
+
+
+class TextReader:
+    """Reads texts of one command set."""
+
+    def __init__(self, network: WordNetwork, language: str) -> None:
+        self._accept = Acceptor(network)
+        self._language = language
+
+    def __call__(self, text: str) -> list[Reading]:
+        """The readings of a text, the one whose slots take most of its words first.
+
+        Case and punctuation do not matter. Numbers may be written in digits.
+
+        Raises:
+            ConfigError: digits in a language without number words.
+        """
+        for words in islice(_spellings(text, self._language), _SPELLINGS_TRIED):
+            if readings := self._accept(words):
+                return readings
+        return []
+
+
+def _spellings(text: str, language: str) -> Iterator[list[str]]:
+    # "20s" and "CO2" are said as two words each.
+    text = re.sub(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)", " ", text)
+    pieces: list[tuple[str, ...]] = []
+    end = 0
+    for match in _NUMBER.finditer(text):
+        pieces.append((spoken_text(text[end : match.start()], language),))
+        pieces.append(_number_words(match[0], language))
+        end = match.end()
+    pieces.append((spoken_text(text[end:], language),))
+    for chosen in product(*pieces):
+        yield " ".join(chosen).split()
+
+
+def _number_words(digits: str, language: str) -> tuple[str, ...]:
+    digits = digits.replace("−", "-").replace(",", ".")
+    return number_forms(float(digits) if "." in digits else int(digits), language)

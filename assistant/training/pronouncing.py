@@ -1,0 +1,95 @@
+"""The lexicon of a command set: what espeak-ng says, and what the user says themselves."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..bundle import Inventory, Lexicon
+from ..errors import ConfigError
+from ..grammar.commands import CommandSet
+from ..grammar.phonemes import Phonemizer
+from ..grammar.pronunciations import Way
+from ..grammar.sampling import sample_sentence
+
+CARRIER_SENTENCES = 1500
+"""Sentences drawn to hear how words are said within them."""
+
+_log = logging.getLogger(__name__)
+
+
+def check_language(commands: CommandSet, inventory: Inventory, path: Path) -> None:
+    """Raise ConfigError where a bundle speaks another language than a command file."""
+    if inventory.language.split("-")[0] != commands.language.lower().split("-")[0]:
+        raise ConfigError(
+            f"{path}: language '{commands.language}', but {inventory.folder} speaks "
+            f"{inventory.language}; choose a bundle of that language with --bundle"
+        )
+
+
+def words_of(commands: CommandSet) -> list[str]:
+    """Every word of the sentences, sorted."""
+    return sorted({arc.word for arc in commands.network.arcs if arc.word})
+
+
+def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
+    """The pronunciations of every word: the user's own, else as said alone and within sentences.
+
+    A pronunciation that no sentence needs is a warning of the log.
+
+    Raises:
+        ConfigError: a word without pronunciation, or a phoneme that the bundle does not know.
+    """
+    words = words_of(commands)
+    own = commands.pronunciations
+    for word in own.keys() - set(words):
+        _log.warning(unused(commands, word))
+    phonemizer = Phonemizer(inventory.language)
+    rng = random.Random(0)
+    carriers = [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
+    spoken = [word for word in words if word not in own or phonemizer.phonemes(word)]
+    said = phonemizer.pronunciations(spoken, carriers)
+    lexicon: dict[str, Sequence[tuple[int, ...]]] = {}
+    for word in words:
+        if word in own:
+            ids = [own_phonemes(way, word, inventory, phonemizer) for way in own[word].ways]
+        else:
+            ids = [i for variant in said[word] if (i := inventory.phoneme_ids(variant))]
+        if not ids:
+            raise ConfigError(
+                f"'{word}' has no pronunciation that {inventory.folder} knows; add one under "
+                f"'pronunciations'"
+            )
+        lexicon[word] = list(dict.fromkeys(ids))
+    return lexicon
+
+
+def unused(commands: CommandSet, word: str) -> str:
+    """What to say about a pronunciation of a word that no sentence has."""
+    where = commands.pronunciations[word].where
+    return f"{where}: no sentence says '{word}'; correct its spelling or remove its pronunciation"
+
+
+def own_phonemes(
+    way: Way, word: str, inventory: Inventory, phonemizer: Phonemizer
+) -> tuple[int, ...]:
+    """Columns of the user's own pronunciation.
+
+    Raises:
+        ConfigError: with file and line: a phoneme the bundle does not know, or unsayable words.
+    """
+    unknown = [phoneme for phoneme in way.phonemes if phoneme not in inventory.phonemes[1:]]
+    if unknown:
+        raise ConfigError(
+            f"{way.where}: '{unknown[0]}' in the pronunciation of '{word}' is no phoneme of "
+            f"{inventory.folder}; one of: {' '.join(inventory.phonemes[1:])}"
+        )
+    ids = inventory.phoneme_ids(way.phonemes or phonemizer.phonemes(way.words))
+    if not ids:
+        raise ConfigError(
+            f"{way.where}: '{way.words}' has no pronunciation itself; write other words for "
+            f"'{word}', or phonemes between slashes"
+        )
+    return ids
