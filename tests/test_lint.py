@@ -73,18 +73,20 @@ def test_the_confusions_of_a_bank_are_those_its_posteriors_show() -> None:
     rng = np.random.default_rng(0)
     columns, count = 12, 400
     phonemes = rng.integers(1, 6, count)
-    labels = np.tile(np.arange(6, 6 + 6), (count, 2))[:, :TOP].astype(np.uint8)
-    labels[:, 0], costs = phonemes, np.full((count, TOP), 200, np.uint8)
+    # A row of each phoneme and one of blank; beside them columns that are never meant.
+    labels = np.tile(np.arange(6, columns), (2 * count, 2))[:, :TOP].astype(np.uint8)
+    labels[::2, 0], labels[1::2, 0] = phonemes, 0
+    costs = np.full(labels.shape, 200, np.uint8)
     costs[:, 0] = 2
     # Where 1 is said, 2 is nearly as likely; nothing else is ever confused.
-    ones = phonemes == 1
+    ones = 2 * np.flatnonzero(phonemes == 1)
     labels[ones, 1], costs[ones, 1] = 2, 14
     bank = PosteriorBank(
         columns,
         labels,
         costs,
         phonemes,
-        np.arange(count + 1),
+        2 * np.arange(count + 1),
         np.arange(count) // 20,
         np.zeros(count, np.bool_),
     )

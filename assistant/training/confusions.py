@@ -36,9 +36,9 @@ def estimate_confusions(bank: PosteriorBank, seed: int = 0) -> Confusions:
     for utterance in rng.permutation(np.unique(bank.utterances))[:UTTERANCES]:
         places = np.flatnonzero(bank.utterances == utterance)
         rows = np.arange(bank.starts[places[0]], bank.starts[places[-1] + 1])
-        if not len(rows):
-            continue
         changed = _Changed.of(bank.log_probs(rows), bank.phonemes[places])
+        if changed is None:
+            continue
         for phoneme, replaced, added in zip(
             bank.phonemes[places], changed.replaced, changed.added, strict=True
         ):
@@ -59,8 +59,8 @@ class _Changed:
     added: LogProbs
 
     @classmethod
-    def of(cls, log_probs: LogProbs, phonemes: Numbers) -> _Changed:
-        """log_probs: (T, P), phonemes: (K,)."""
+    def of(cls, log_probs: LogProbs, phonemes: Numbers) -> _Changed | None:
+        """log_probs: (T, P), phonemes: (K,); None where the phonemes do not fit into the rows."""
         columns = np.arange(log_probs.shape[1])
         before = _prefixes(log_probs, phonemes)
         after = _prefixes(log_probs[::-1], phonemes[::-1])[:, ::-1, ::-1]
@@ -68,6 +68,8 @@ class _Changed:
         entry, entry_blank = before.max(axis=0)[:, :-1], before[0][:, :-1]
         leave, leave_blank = after.max(axis=0)[:, 1:], after[0][:, 1:]
         right = before.max(axis=0)[-1, -1]
+        if right == -np.inf:
+            return None
         # An equal neighbour needs a blank between.
         same_before = np.append(-1, phonemes[:-1])[:, None] == columns
         same_after = np.append(phonemes[1:], -1)[:, None] == columns
