@@ -64,6 +64,7 @@ help: ## list the targets
 run: $(RUNTIME) ## understand the bundled recordings, event by event; nothing is executed
 	$(RECOGNIZE) --commands home $(RECORDINGS)/home/*.flac
 	$(RECOGNIZE) --commands coffee $(RECORDINGS)/coffee/*.flac
+	$(RECOGNIZE) --bundle pt-br --commands home $(RECORDINGS)/casa/*.flac
 
 test: $(DEVELOPMENT) ## run the tests (PYTEST="-k name" for some of them)
 	$(PYTHON) -m pytest $(PYTEST)

@@ -13,10 +13,16 @@ from assistant.engine import Engine
 from assistant.recording import read_file
 from assistant.types import SAMPLE_RATE, Recognised, Rejected
 
+FOLDERS = {"home": ("en-us", "home"), "coffee": ("en-us", "coffee"), "casa": ("pt-br", "home")}
+"""Bundle and commands that understand the recordings of a folder."""
+
 
 @pytest.fixture(scope="module")
 def engines():
-    return {name: Engine.load(AssistantConfig(commands=name)) for name in ("home", "coffee")}
+    return {
+        folder: Engine.load(AssistantConfig(bundle=bundle, commands=commands))
+        for folder, (bundle, commands) in FOLDERS.items()
+    }
 
 
 @pytest.fixture(scope="module")
