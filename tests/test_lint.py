@@ -16,12 +16,12 @@ from assistant.cli import main
 from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet, load_commands
 from assistant.grammar.confusion import Confusions, confusion_rate
+from assistant.grammar.finding import Finding, Gravity
 from assistant.grammar.overlap import Automaton, is_covered, shared_sentence
 from assistant.grammar.phonemes import Phonemizer
 from assistant.grammar.sampling import sample_sentence
 from assistant.training.competitors import Competitors
 from assistant.training.confusions import estimate_confusions
-from assistant.training.finding import Finding, Gravity
 from assistant.training.lint_sentences import find_overlaps, find_short
 from assistant.training.lint_sounds import find_alike, find_unpronounceable
 from assistant.training.posterior_bank import TOP, PosteriorBank
@@ -163,7 +163,7 @@ def test_unknown_phonemes_and_needless_pronunciations_are_found(load: Load) -> N
 
 def test_the_nearest_sentence_of_other_meaning_is_found(load: Load) -> None:
     lists = "lists: {what: {values: [lamp, lamb, window]}}"
-    commands = load(intents(on="'turn on the {what}'", off="'turn off the {what}'") + lists)
+    commands = load(intents(light="'turn on the {what}'", dark="'put out the {what}'") + lists)
     lexicon = pronounce(commands, INVENTORY)
     competitors = Competitors(commands, lexicon, EVEN)
     rng = random.Random(0)
@@ -172,8 +172,9 @@ def test_the_nearest_sentence_of_other_meaning_is_found(load: Load) -> None:
         nearest = competitors.nearest(said, rng)
         assert nearest is not None
         assert nearest.reading != (said.intent, said.slots)
-        assert nearest.distance <= 6.0  # "on" for "off" is two phonemes at most
-        if said.slots["what"] == "lamb":
+        if said.slots["what"] == "window":
+            assert nearest.distance > 3.0
+        else:  # the other of "lamp" and "lamb"
             assert (nearest.reading[0], nearest.distance) == (said.intent, pytest.approx(3.0))
 
 
@@ -253,15 +254,17 @@ def test_lint_reports_as_json_and_exits_with_one_on_errors(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "light.yaml"
-    path.write_text(intents(on="'turn the light on'", off="'dim the light'"), encoding="utf-8")
+    path.write_text(intents(light="'turn the light on'", dark="'dim the light'"), encoding="utf-8")
     assert main(["lint", str(path), "--bundle", str(bundle), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["errors"] == 0
-    assert {intent["intent"] for intent in report["intents"]} == {"on", "off"}
+    assert {intent["intent"] for intent in report["intents"]} == {"light", "dark"}
     assert all(0 <= intent["predicted_error"] < 0.1 for intent in report["intents"])
 
-    path.write_text(intents(on="'turn the light on'", off="'turn the light on'"), encoding="utf-8")
+    path.write_text(
+        intents(light="'turn the light on'", dark="'turn the light on'"), encoding="utf-8"
+    )
     assert main(["lint", str(path), "--bundle", str(bundle)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"error: {path}:4: 'turn the light on' means off()")
+    assert lines[0].startswith(f"error: {path}:4: 'turn the light on' means dark()")
     assert lines[-1].startswith("1 error, ")

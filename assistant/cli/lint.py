@@ -15,7 +15,7 @@ from . import options
 from .screen import Screen
 
 if TYPE_CHECKING:
-    from ..training.finding import Finding, Forecast, LintReport
+    from ..grammar.finding import Finding, Forecast, LintReport
 
 EXAMPLES = options.examples(
     "assistant lint kitchen.yaml",

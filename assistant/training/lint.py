@@ -15,11 +15,11 @@ from pathlib import Path
 from ..bundle import Lexicon, read_inventory
 from ..grammar.commands import CommandSet, load_commands
 from ..grammar.confusion import Confusions, confusion_rate
+from ..grammar.finding import Finding, Forecast, Gravity, LintReport
 from ..grammar.network import accepts
 from ..grammar.sampling import SampledSentence, SentenceSampler
 from .competitors import Competitor, Competitors
 from .confusions import estimate_confusions
-from .finding import Finding, Forecast, Gravity, LintReport
 from .lint_sentences import find_overlaps, find_short, reading_text
 from .lint_sounds import ALIKE, find_alike, find_unpronounceable
 from .posterior_bank import PosteriorBank

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from ..bundle import Lexicon
 from ..grammar.commands import CommandSet
+from ..grammar.finding import Finding, Gravity
 from ..grammar.network import Reading
 from ..grammar.overlap import Automaton, Shared, is_covered, shared_sentence
-from .finding import Finding, Gravity
 
 FEWEST_PHONEMES = 5
 """A phrase of fewer is easily found in other people's talk and in noise."""

@@ -12,11 +12,11 @@ from ..bundle import Inventory, Lexicon
 from ..errors import ConfigError
 from ..grammar.commands import CommandSet
 from ..grammar.confusion import Confusions, confusion_rate
+from ..grammar.finding import Finding, Gravity
 from ..grammar.network import SlotAssignment
 from ..grammar.phonemes import Phonemizer
 from ..grammar.topology import Edge, Topology
 from ..types import SlotValue
-from .finding import Finding, Gravity
 from .pronouncing import own_phonemes, unused, words_of
 
 ALIKE = 0.02
@@ -108,8 +108,9 @@ def find_alike(commands: CommandSet, lexicon: Lexicon, confusions: Confusions) -
                 owner = int(owners[other])
                 pair = (min(number, owner), max(number, owner))
                 rate = confusion_rate(float(distances[other]))
-                found[pair] = max(found.get(pair, (0.0, 0, 0)), (rate, at, int(other)))
-        ranked = sorted(found.values(), reverse=True)
+                if rate > found.get(pair, (0.0, 0, 0))[0]:
+                    found[pair] = (rate, at, int(other))
+        ranked = sorted(found.values(), key=lambda pair: -pair[0])
         for rate, this, that in ranked[:PAIRS]:
             heard = spoken[forms[that][0]]
             elsewhere = places.get(SlotAssignment(slot, heard), "")
