@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import Field, fields, replace
+from dataclasses import Field, fields
 from pathlib import Path
 
 import torch
@@ -25,7 +25,7 @@ from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.feature_cache import ROWS_PER_SECOND
-from assistant.training.material import RAREST, Material, in_company, read_material
+from assistant.training.material import RAREST, read_material
 from assistant.training.network import (
     LOG_MEL_PER_ROW,
     Network,
@@ -79,15 +79,6 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         help="folder of a larger bundle's posteriors (scripts/extract_posteriors.py) to learn from",
     )
     parser.add_argument("--teacher-bundle", type=Path, help="that bundle, for its phonemes")
-    parser.add_argument(
-        "--company",
-        type=Path,
-        help="cache of another language to train along with, so that a language of few or\n"
-        "synthetic recordings does not forget what real people sound like; the bundle keeps\n"
-        "this language's phonemes alone",
-    )
-    parser.add_argument("--company-language", default="en-us", help="espeak-ng's name of it")
-    parser.add_argument("--company-share", type=float, default=0.5, help="of a pass (%(default)s)")
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
     parser.add_argument(
         "--rarest",
@@ -128,9 +119,6 @@ def main() -> None:
         arguments.rarest,
         arguments.teacher,
     )
-    kept = material.inventory
-    if arguments.company:
-        material = with_company(material, arguments, columns)
     torch.manual_seed(config.seed)
     network = Network(network_config, arguments.encoder, material.inventory)
     if arguments.initial:
@@ -158,20 +146,9 @@ def main() -> None:
     if is_first:
         plot_log(arguments.checkpoints / "log.csv")
         network.module.load_state_dict(trainer.average)
-        network.keep_phonemes(kept)
         network.write(arguments.bundle, arguments.language)
         listed = "\n".join(material.speakers) + "\n"
         (arguments.bundle / "held_out_speakers.txt").write_text(listed, encoding="utf-8")
-
-
-def with_company(material: Material, arguments: argparse.Namespace, columns: int) -> Material:
-    """The material over the phonemes of both languages, with the other language's examples."""
-    cache, language = arguments.company, arguments.company_language
-    other = read_material(cache, columns, language, (), DRAWS, arguments.rarest).inventory
-    both = [*material.inventory, *(p for p in other if p not in material.inventory)]
-    own = read_material(arguments.cache, columns, arguments.language, both, DRAWS)
-    company = read_material(cache, columns, language, both, DRAWS)
-    return replace(own, training=in_company(own, company, arguments.company_share))
 
 
 if __name__ == "__main__":

@@ -158,20 +158,6 @@ def test_another_language_begins_with_the_phonemes_of_one_name(tmp_path):
     assert_close(*hidden, rtol=0, atol=2e-2)
 
 
-@torch.no_grad()
-def test_the_phonemes_of_the_company_are_forgotten(tmp_path):
-    network = networks(tmp_path)["update"]
-    rows, lengths = log_mel_rows()
-    before = network.module.eval()(rows, lengths)
-    kept = ("", "c", "a")
-    network.keep_phonemes(kept)
-    columns = [PHONEMES.index(p) for p in kept]
-    expected = torch.log_softmax(before[..., columns], dim=-1)
-    assert_close(network.module(rows, lengths), expected)
-    network.write(tmp_path / "bundle", "pt-br")
-    assert read_acoustic(tmp_path / "bundle").phonemes == kept
-
-
 # ── blocks: training sees what a stream sees ───────────────────────────────────────────────
 
 

@@ -28,7 +28,7 @@ from assistant.training.manifest import (
     split_by_speaker,
 )
 from assistant.training.masking import MaskingConfig, mask
-from assistant.training.material import in_company, phonemes_of, read_material
+from assistant.training.material import phonemes_of, read_material
 from assistant.training.metrics import edit_distance, phoneme_error
 from assistant.training.pseudo_labels import once
 
@@ -235,18 +235,6 @@ def test_material_joins_copies_and_families_of_corpora(tmp_path):
     assert material.speakers == ["common_voice_170", "common_voice_180"]
     with pytest.raises(UsageError, match="no features"):
         read_material(tmp_path / "nothing", 4, "en-us")
-
-
-def test_company_is_drawn_as_its_share_says(tmp_path):
-    cached(tmp_path / "pt" / "clean", ["yes"] * 3)
-    cached(tmp_path / "pt" / "held-out", ["no"])
-    cached(tmp_path / "en" / "clean", ["yes"] * 8)
-    cached(tmp_path / "en" / "held-out", ["no"])
-    own, company = (read_material(tmp_path / name, 4, "en-us", rarest=1) for name in ("pt", "en"))
-    together = in_company(own, company, 0.4)
-    drawn = [e.length * e.draws for e in together]
-    assert together[:3] == own.training
-    assert sum(drawn[3:]) / sum(drawn) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(

@@ -94,17 +94,6 @@ def read_material(
     )
 
 
-def in_company(material: Material, company: Material, share: float) -> list[Example]:
-    """The examples of both, those of the company drawn so often that they are `share` of a pass.
-
-    Both must be over the same inventory.
-    """
-    own = sum(e.length * e.draws for e in material.training)
-    others = sum(e.length * e.draws for e in company.training)
-    factor = share / (1 - share) * own / others
-    return material.training + [replace(e, draws=e.draws * factor) for e in company.training]
-
-
 def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, Pronunciation]:
     """The phonemes of every text, from the cache where they are known."""
     known: dict[str, Pronunciation] = {}

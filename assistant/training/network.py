@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -95,18 +95,6 @@ class Network:
             self.module.encoder.load_state_dict(
                 {n: v.float() for n, v in update.items()}, strict=False
             )
-
-    @torch.no_grad()
-    def keep_phonemes(self, kept: Sequence[str]) -> None:
-        """Forget the other columns: those of a language that only kept this one company."""
-        acoustic = self.module.acoustic
-        rows = [self.phonemes.index(p) for p in kept]
-        head = nn.Linear(acoustic.head.in_features, len(rows))
-        head.weight.copy_(acoustic.head.weight[rows])
-        head.bias.copy_(acoustic.head.bias[rows])
-        acoustic.head = head
-        acoustic.config = replace(acoustic.config, phonemes=len(rows))
-        self.phonemes = tuple(kept)
 
     @torch.inference_mode()
     def take_statistics(self, examples: Sequence[Example], at_most: int = 100) -> None:
