@@ -277,6 +277,24 @@ def test_reading_whose_slots_take_more_words_comes_first(tmp_path: Path) -> None
     assert read(loaded, LAMP) == [("i", {"name": "bedroom lamp"}), ("i", {"area": "bedroom"})]
 
 
+def test_of_readings_that_take_the_same_words_the_one_of_more_slots_comes_first(
+    tmp_path: Path,
+) -> None:
+    commands(tmp_path, "open", more="context: {area: hall}")
+    path = tmp_path / "more.yaml"
+    path.write_text(
+        "language: en\nintents: {i: {data: [{sentences: [open],"
+        " requires_context: {area: {slot: true}}}]}}"
+    )
+    loaded = load_commands([tmp_path / "commands.yaml", path])
+    assert read(loaded, "open") == [("i", {"area": "hall"}), ("i", {})]
+
+
+def test_a_half_may_be_written_in_digits(tmp_path: Path) -> None:
+    loaded = commands(tmp_path, "(1/2|half) an hour")
+    assert read(loaded, "1/2 an hour") == read(loaded, "½ an hour") == [("i", {})]
+
+
 def test_numbers_of_portuguese_have_two_genders(tmp_path: Path) -> None:
     path = tmp_path / "pt.yaml"
     path.write_text(

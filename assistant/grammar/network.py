@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from ..types import SlotValue
 
@@ -103,8 +103,8 @@ class Acceptor:
     def __call__(self, words: Sequence[str]) -> list[Reading]:
         """All readings, without repetition; none where the words are out of grammar.
 
-        Those whose slots take more of the words come first: "bedroom lamp" is the lamp of that
-        name, where there is one, before it is any lamp in the bedroom.
+        Those whose slots take more of the words come first ("bedroom lamp" is the lamp of that
+        name, where there is one, before it is any lamp in the bedroom), then those of more slots.
         """
         states: dict[_State, int] = {(self._network.start, ()): 0}
         for word in words:
@@ -115,12 +115,16 @@ class Acceptor:
                     count = taken + (arc.assignment is not None)
                     reached[state] = max(count, reached.get(state, 0))
             states = reached
+        found = [
+            (taken, _reading(final, assigned))
+            for (node, assigned), taken in states.items()
+            for final in self._after(node).finals
+        ]
+        found.sort(key=lambda item: (item[0], len(item[1][1])), reverse=True)
         readings: list[Reading] = []
-        for (node, assigned), _ in sorted(states.items(), key=itemgetter(1), reverse=True):
-            for final in self._after(node).finals:
-                reading = _reading(final, assigned)
-                if reading not in readings:
-                    readings.append(reading)
+        for _, reading in found:
+            if reading not in readings:
+                readings.append(reading)
         return readings
 
     def _after(self, node: int) -> _Following:

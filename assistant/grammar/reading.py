@@ -9,7 +9,7 @@ from itertools import islice, product
 from .network import Acceptor, Reading, WordNetwork
 from .wording import number_forms, spoken_text
 
-_NUMBER = re.compile(r"(?:(?<!\S)[-−])?\d+(?:[.,]\d+)?")
+_NUMBER = re.compile(r"\b1/2\b|½|(?:(?<!\S)[-−])?\d+(?:[.,]\d+)?")
 _SPELLINGS_TRIED = 256
 """Ways to say the numbers of a text: "100" is said in three, so four of them still fit."""
 
@@ -27,7 +27,7 @@ class TextReader:
         self._language = language
 
     def __call__(self, text: str) -> list[Reading]:
-        """The readings of a text, the one whose slots take most of its words first.
+        """The readings of a text, in the order of `Acceptor`.
 
         Case and punctuation do not matter. Numbers may be written in digits.
 
@@ -55,5 +55,9 @@ def _spellings(text: str, language: str) -> Iterator[list[str]]:
 
 
 def _number_words(digits: str, language: str) -> tuple[str, ...]:
+    if digits in ("1/2", "½"):
+        forms = number_forms(0.5, language)
+        # "half" beside "a half": the article may stand in the sentence.
+        return (*forms, *(form.split()[-1] for form in forms))
     digits = digits.replace("−", "-").replace(",", ".")
     return number_forms(float(digits) if "." in digits else int(digits), language)
