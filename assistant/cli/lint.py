@@ -50,8 +50,8 @@ def command(
     lines that others make needless, phrases too short to stand alone, pronunciations not needed.
 
     Rates are predicted from how the model confuses phonemes, not measured: compare them with one
-    another, and do not expect them of a person. docs/lint.md has the formula and what it leaves out.
-    The exit code is 1 where there are errors, 0 with warnings alone.
+    another, and do not expect them of a person. docs/lint.md has the formula and what it leaves
+    out. The exit code is 1 where there are errors, 0 with warnings alone.
     """
     screen = Screen()
 
