@@ -25,7 +25,7 @@ from assistant.training.confusions import estimate_confusions
 from assistant.training.lint_sentences import find_overlaps, find_short
 from assistant.training.lint_sounds import find_alike, find_unpronounceable
 from assistant.training.posterior_bank import TOP, PosteriorBank
-from assistant.training.pronouncing import pronounce
+from assistant.training.pronouncing import pronounce, warn_of_unused
 
 SYMBOLS = "aɪ ɪ iː ɛ æ ɑː ɔː oʊ uː ə ɚ ɐ ʌ ɔ b d f h k l m n p s t v w z ð ɹ ɡ ŋ"
 PHONEMES = ("", *SYMBOLS.split())
@@ -221,7 +221,7 @@ def test_pronunciations_of_several_files_are_merged(tmp_path: Path) -> None:
 def test_a_pronunciation_no_sentence_needs_is_a_warning(
     load: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pronounce(load(intents(i="go") + "pronunciations: {gone: gon}\n"), INVENTORY)
+    warn_of_unused(load(intents(i="go") + "pronunciations: {gone: gon}\n"))
     assert "no sentence says 'gone'" in caplog.text
 
 

@@ -49,8 +49,9 @@ def command(
     Warnings: values and sentences that sound alike to the bundle's model, sentences written twice,
     lines that others make needless, phrases too short to stand alone, pronunciations not needed.
 
-    Rates are predictions from how the model confuses phonemes, good to a factor of two or three;
-    docs/lint.md has the formula. The exit code is 1 where there are errors, 0 with warnings alone.
+    Rates are predicted from how the model confuses phonemes, not measured: compare them with one
+    another, and do not expect them of a person. docs/lint.md has the formula and what it leaves
+    out. The exit code is 1 where there are errors, 0 with warnings alone.
     """
     screen = Screen()
 

@@ -20,7 +20,7 @@ from .intent_trainer import (
     train_intent_model,
 )
 from .posterior_bank import PosteriorBank
-from .pronouncing import check_language, pronounce
+from .pronouncing import check_language, pronounce, warn_of_unused
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ def compile_commands(
     commands = load_commands(paths)
     check_language(commands, acoustic.inventory, paths[0])
     progress(0.01, "pronunciations")
+    warn_of_unused(commands)
     lexicon = pronounce(commands, acoustic.inventory)
     progress(0.03, "splicing")
     bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")

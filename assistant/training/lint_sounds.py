@@ -104,30 +104,28 @@ def find_alike(commands: CommandSet, lexicon: Lexicon, confusions: Confusions) -
         for at, (number, _) in enumerate(forms):
             distances = confusions.distances(phonemes[at], phonemes)
             distances[owners == number] = np.inf
-            for other in np.flatnonzero(distances <= -np.log(2 * ALIKE)):
-                owner = int(owners[other])
+            for near in np.flatnonzero(distances <= -np.log(2 * ALIKE)).tolist():
+                owner = int(owners[near])
                 pair = (min(number, owner), max(number, owner))
-                rate = confusion_rate(float(distances[other]))
+                rate = confusion_rate(float(distances[near]))
                 if rate > found.get(pair, (0.0, 0, 0))[0]:
-                    found[pair] = (rate, at, int(other))
+                    found[pair] = (rate, at, near)
         ranked = sorted(found.values(), key=lambda pair: -pair[0])
         for rate, this, that in ranked[:PAIRS]:
             heard = spoken[forms[that][0]]
-            elsewhere = places.get(SlotAssignment(slot, heard), "")
+            where = places.get(SlotAssignment(slot, spoken[forms[this][0]]), "")
+            other_place = places.get(SlotAssignment(slot, heard), "")
+            elsewhere = f" ({other_place})" if other_place not in ("", where) else ""
             one, two = (" ".join(forms[index][1]) for index in (this, that))
             fate = "sound the same" if rate >= SAME else "sound alike"
             yield Finding(
                 Gravity.ERROR if rate >= SAME else Gravity.WARNING,
                 "alike",
-                places.get(SlotAssignment(slot, spoken[forms[this][0]]), ""),
-                f"'{one}' and '{two}'{_at(elsewhere)} {fate} as {slot}: predicted {rate:.1%} of "
+                where,
+                f"'{one}' and '{two}'{elsewhere} {fate} as {slot}: predicted {rate:.1%} of "
                 f"the first heard as the second; say one otherwise",
                 rate,
             )
-
-
-def _at(where: str) -> str:
-    return f" ({where})" if where else ""
 
 
 def _forms(commands: CommandSet) -> Mapping[SlotAssignment, list[tuple[str, ...]]]:

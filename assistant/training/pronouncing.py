@@ -37,15 +37,11 @@ def words_of(commands: CommandSet) -> list[str]:
 def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
     """The pronunciations of every word: the user's own, else as said alone and within sentences.
 
-    A pronunciation that no sentence needs is a warning of the log.
-
     Raises:
         ConfigError: a word without pronunciation, or a phoneme that the bundle does not know.
     """
     words = words_of(commands)
     own = commands.pronunciations
-    for word in own.keys() - set(words):
-        _log.warning(unused(commands, word))
     phonemizer = Phonemizer(inventory.language)
     rng = random.Random(0)
     carriers = [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
@@ -64,6 +60,12 @@ def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
             )
         lexicon[word] = list(dict.fromkeys(ids))
     return lexicon
+
+
+def warn_of_unused(commands: CommandSet) -> None:
+    """Log the user's own pronunciations that no sentence needs."""
+    for word in sorted(commands.pronunciations.keys() - set(words_of(commands))):
+        _log.warning(unused(commands, word))
 
 
 def unused(commands: CommandSet, word: str) -> str:
