@@ -579,7 +579,13 @@ def test_train_compiles_and_sums_up(
     assistant: Assistant, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = CompileReport(
-        sentences=12_345, intents=2, slots=3, exact_lstm=0.5, exact=0.75, seconds=4.0
+        sentences=12_345,
+        intents=2,
+        slots=3,
+        exact_lstm=0.5,
+        exact=0.75,
+        seconds=4.0,
+        left_out={"{message} is a wildcard": 3},
     )
     calls = []
 
@@ -595,7 +601,7 @@ def test_train_compiles_and_sums_up(
     assert (code, err) == (0, [])
     assert calls == [([Path("a.yaml"), Path("b.yaml")], bundle, tmp_path, 7)]
     page = "\n".join(out)
-    for expected in ("12,345", "75.0%", "50.0%", str(tmp_path)):
+    for expected in ("12,345", "75.0%", "50.0%", "{message} is a wildcard (3)", str(tmp_path)):
         assert expected in page
 
 

@@ -166,7 +166,7 @@ def test_ambiguous_sentence_has_all_readings(load: Load) -> None:
         "language: en\nintents:\n  a: {data: [{sentences: [stop]}]}\n"
         "  b: {data: [{sentences: ['[please] stop'], slots: {hard: 1}}]}\n"
     )
-    assert accepts(commands.network, ["stop"]) == [("a", {}), ("b", {"hard": 1})]
+    assert accepts(commands.network, ["stop"]) == [("b", {"hard": 1}), ("a", {})]
 
 
 # ── numbers ────────────────────────────────────────────────────────────────────────────────
