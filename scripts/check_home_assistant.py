@@ -54,9 +54,13 @@ class Test:
 
 
 def _agree(read: SlotValue, stated: Any) -> bool:
-    """Whether two values, or one of several on either side, are the same."""
+    """Whether two values are the same, by the rules of Home Assistant's own tests.
+
+    Of several values stated, one is enough; a block that fixes several has to have all of them.
+    """
     several = stated if isinstance(stated, list) else [stated]
-    return read in several or not set(str(read).split(", ")).isdisjoint(map(str, several))
+    fixed = str(read).split(", ")
+    return read in several or (len(fixed) > 1 and {str(value) for value in several} <= set(fixed))
 
 
 def parse_arguments() -> argparse.Namespace:

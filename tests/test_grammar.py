@@ -230,7 +230,7 @@ def test_spoken_text_is_words_and_spaces(text: str) -> None:
          "unknown rule <the_lihgt>; did you mean <the_light>?"),
         (one_intent("turn {rom} on", "lists: {room: {values: [kitchen]}}"), 5,
          "unknown list {rom}; did you mean {room}?"),
-        (one_intent("turn {rom} on"), 5, "no lists are defined"),
+        (one_intent("turn {rom} on"), 5, "define it under 'lists:'"),
         (one_intent("turn (on|off"), 5, "'(' at column 6 is never closed; add ')'"),
         (one_intent("turn on]"), 5, "']' at column 8 closes nothing"),
         (one_intent("turn [] on"), 5, "'[]' in 'turn [] on' is empty"),

@@ -249,9 +249,11 @@ def _look_up(name: str, known: Mapping[str, Known], kind: str, form: str) -> Kno
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, 1)
-    advice = f"did you mean {form.format(near[0])}?" if near else f"known: {', '.join(known)}"
+    section = {"list": "lists", "rule": "expansion_rules"}[kind]
     raise ConfigError(
-        f"unknown {kind} {form.format(name)}; " + (advice if known else f"no {kind}s are defined")
+        f"unknown {kind} {form.format(name)}; "
+        + (f"did you mean {form.format(near[0])}? Else " if near else "")
+        + f"define it under '{section}:', in this file or in one read with it"
     )
 
 
