@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import time
 from collections import defaultdict
@@ -30,6 +29,7 @@ from assistant.engine import Engine
 from assistant.pipeline import Pipeline
 from assistant.recording import read_file
 from assistant.training.acoustic_figures import keep_figures, write_tables
+from assistant.training.machine import processor
 from assistant.types import SAMPLE_RATE, Samples
 
 BLOCK = 320
@@ -172,14 +172,6 @@ def sizes(folder: Path) -> dict[str, float]:
     if "encoder_sha256" in (folder / "config.yaml").read_text(encoding="utf-8"):
         parts["shared encoder"] = folder.parent / "encoder" / "encoder.safetensors"
     return {name: round(path.stat().st_size / 1e6, 2) for name, path in parts.items()}
-
-
-def processor() -> str:
-    """The processor's name."""
-    names = Path("/proc/cpuinfo")
-    lines = names.read_text(encoding="utf-8").splitlines() if names.exists() else []
-    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return found[0] if found else platform.processor() or platform.machine()
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:

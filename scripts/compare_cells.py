@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -43,6 +42,7 @@ from assistant.training.cells import (
     train,
 )
 from assistant.training.feature_cache import ROWS_PER_SECOND
+from assistant.training.machine import processor
 from assistant.training.material import Material, read_material
 from assistant.training.network import LOG_MEL_PER_ROW
 
@@ -238,11 +238,8 @@ def shuffled(examples: list[Example], seed: int) -> list[Example]:
 
 def machine() -> str:
     """The processor's name, and torch's version."""
-    names = Path("/proc/cpuinfo")
-    lines = names.read_text(encoding="utf-8").splitlines() if names.exists() else []
-    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = found[0] if found else platform.processor() or platform.machine()
-    return f"{name}, one thread of {os.cpu_count()}, torch {torch.__version__.partition('+')[0]}"
+    version = torch.__version__.partition("+")[0]
+    return f"{processor()}, one thread of {os.cpu_count()}, torch {version}"
 
 
 if __name__ == "__main__":

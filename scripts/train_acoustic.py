@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from assistant.bundle.storage import read_bundle_config
+from assistant.bundle import read_inventory
 from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
@@ -31,7 +31,6 @@ from assistant.training.network import (
     Network,
     NetworkConfig,
     parameters_in_millions,
-    read_inventory,
 )
 from assistant.training.plots import plot_log
 
@@ -107,8 +106,8 @@ def main() -> None:
     cores = os.cpu_count() or 1 if alone else 1
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
     source = arguments.teacher_bundle or arguments.initial
-    same_language = source and read_bundle_config(source)["language"] == arguments.language
-    inventory = read_inventory(source) if same_language else ()
+    known = read_inventory(source) if source else None
+    inventory = known.phonemes if known and known.language == arguments.language else ()
     columns = LOG_MEL_PER_ROW * FeatureConfig().mel_bins
     material = read_material(
         arguments.cache,

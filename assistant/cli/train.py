@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 
 from . import options
 from .screen import Screen
@@ -51,22 +51,8 @@ def command(
     if seed is not None:
         config = replace(config, seed=seed)
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(
-        *columns,
-        console=screen.notes,
-        transient=True,
-        disable=not screen.is_live,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ) as progress:
-        task = progress.add_task("reading", total=1.0)
-        report = compile_commands(
-            files,
-            folder,
-            output,
-            config,
-            lambda share, state: progress.update(task, completed=share, description=state),
-        )
+    with screen.progress(*columns) as progress:
+        report = compile_commands(files, folder, output, config, progress)
     screen.result(
         f"{output}: {report.sentences:,} sentences of {report.intents} intents with "
         f"{report.slots} slots, compiled in {report.seconds:.0f} s"

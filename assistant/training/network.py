@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..bundle import EncoderOrigin, file_hash, read_encoder, read_weights, write_acoustic
+from ..bundle import (
+    EncoderOrigin,
+    file_hash,
+    read_encoder,
+    read_inventory,
+    read_weights,
+    write_acoustic,
+)
 from ..bundle.acoustic import ENCODER
-from ..bundle.storage import read_bundle_config
 from ..config import AcousticConfig, FeatureConfig
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
@@ -83,7 +89,7 @@ class Network:
         ours = {n: v.float() for n, v in weights.items() if not n.startswith(ENCODER)}
         update = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
         fresh = self.module.acoustic.state_dict()
-        theirs = {p: i for i, p in enumerate(read_inventory(bundle))}
+        theirs = {p: i for i, p in enumerate(read_inventory(bundle).phonemes)}
         for name in HEAD:
             kept = [
                 ours[name][theirs[p]] if p in theirs else fresh[name][i]
@@ -115,11 +121,6 @@ class Network:
             shared = file_hash(self._shared / "encoder.safetensors")
             origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
         write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
-
-
-def read_inventory(bundle: Path) -> tuple[str, ...]:
-    """The phonemes of a bundle, in the order of its posteriors' columns."""
-    return tuple(read_bundle_config(bundle)["phonemes"])
 
 
 def parameters_in_millions(module: nn.Module) -> float:
