@@ -64,6 +64,14 @@ Events = Annotated[
     bool,
     typer.Option("--events", help="Show every event as it happens, partial results included."),
 ]
+InputDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--input-device",
+        metavar="NAME|INDEX",
+        help="Microphone, see 'assistant devices' (default: the system's).",
+    ),
+]
 NoKeep = Annotated[
     bool,
     typer.Option(

@@ -161,7 +161,7 @@ class _TakeReader:
         except ValueError as error:
             raise UsageError(f"is not JSON ({error}); correct the line") from error
         if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
-            raise UsageError("names no recording; add \"path\", relative to the manifest's folder")
+            raise UsageError('names no recording; add "path", relative to the manifest\'s folder')
         path = self._folder / entry["path"]
         read_file(path)  # its header: that it is there, and is audio
         intent, slots = self._reading(entry)
