@@ -1,4 +1,4 @@
-"""The command line: `assistant recognize | listen | explain | devices | show | train | lint | record | adapt`.
+"""The command line: `assistant recognize | listen | explain | devices | show | …`, see `app`.
 
 A module a command; `options` holds what they share, `render` what results look like, `screen` where
 lines go. Exit codes: 0 done, 1 failure, 2 misuse or unreadable input, 130 Ctrl-C. What goes wrong

@@ -73,26 +73,19 @@ def command(
 
     from ..bundle.adapted import base_of, install_adapted, undo_adapted, write_adapted
     from ..engine import Engine
-    from ..resources import data_folder, find_bundle, find_commands
+    from ..resources import find_bundle, find_commands
     from ..training.adaptation import adapt
     from .render import write_json
 
     folder = find_commands(configuration.commands, find_bundle(configuration.bundle))
+    options.refuse_together((("--undo", undo), ("--output", output is not None)))
     if undo:
-        if recordings is not None or output is not None:
-            raise UsageError("--undo takes no recordings and no --output; leave them away")
         undo_adapted(folder)
         screen.result(f"{folder}: as it was compiled")
         return
     if recordings is None:
         raise UsageError("no recordings; name a folder of 'assistant record', or a manifest")
-    if output is None and folder.resolve().is_relative_to(data_folder() / "models"):
-        raise UsageError(
-            f"'{configuration.commands}' comes with the package; give the adapted set a folder "
-            "of its own with --output"
-        )
-    if output is not None and output.resolve() in (folder.resolve(), base_of(folder).resolve()):
-        raise UsageError(f"{output} is the set itself; leave --output away to adapt it")
+    _check_target(folder, output)
 
     engine = Engine.load(configuration, base_of(folder))
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
@@ -116,13 +109,25 @@ def command(
         write_json(screen, _object(report, installed, target))
     else:
         _show(screen, report)
-        if installed:
-            way_back = f"--undo --commands {folder} goes back" if output is None else "it is new"
-            screen.result(f"{target}: adapted ({way_back})")
-        else:
-            screen.result(f"{target}: left as it is, since it is no better; --force installs it")
+        fate = "adapted" if installed else "not adapted, since it is no better; --force does it"
+        screen.result(f"{target}: {fate}")
+        if installed and output is None:
+            screen.result(f"the way back: assistant adapt --undo --commands {folder}")
     if not installed:
         raise typer.Exit(1)
+
+
+def _check_target(folder: Path, output: Path | None) -> None:
+    """Refuse to change what comes with the package, and to write a set over itself."""
+    from ..resources import data_folder
+
+    if output is None and folder.resolve().is_relative_to(data_folder() / "models"):
+        raise UsageError(
+            f"{folder} comes with the package; give the adapted set a folder of its own with "
+            "--output"
+        )
+    if output is not None and output.resolve() == folder.resolve():
+        raise UsageError(f"{output} is the set itself; leave --output away to adapt it there")
 
 
 def _show(screen: Screen, report: AdaptationReport) -> None:

@@ -1,8 +1,8 @@
 """How the user says words: pronunciations learnt from what the acoustic model heard.
 
 Of each word the phonemes heard in its place are candidates; one that explains the user's takes
-better than the lexicon does, by more than its price, is a further pronunciation of the word (Sloboda
-& Waibel 1996). It stands beside those of the lexicon, so that everyone else is heard as before.
+better than the lexicon does, by more than its price, is a further pronunciation of the word
+(Sloboda & Waibel 1996). It stands beside those of the lexicon: everyone else is heard as before.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def path_score(log_probs: LogProbs, phonemes: Phonemes) -> float:
     labels = [BLANK] * (2 * len(phonemes) + 1)
     labels[1::2] = phonemes
     skip = np.full(len(labels), -np.inf)
-    skip[3::2] = [-np.inf if a == b else 0.0 for a, b in zip(phonemes, phonemes[1:], strict=False)]
+    skip[3::2] = [-np.inf if a == b else 0.0 for a, b in pairwise(phonemes)]
     scores = np.full(len(labels), -np.inf)
     scores[0] = 0.0
     for row in log_probs:
