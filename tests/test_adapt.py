@@ -157,8 +157,13 @@ def test_what_is_no_better_is_not_installed(
 
 @pytest.mark.parametrize(
     ("exact", "log_ratio", "taken", "better"),
-    [(4, -0.5, 0, True), (3, -0.4, 0, True), (3, -0.5, 0, False), (2, -0.1, 0, False)]
-    + [(4, -0.4, 1, False)],
+    [
+        (4, -0.5, 0, True),
+        (3, -0.4, 0, True),
+        (3, -0.5, 0, False),
+        (2, -0.1, 0, False),
+        (4, -0.4, 1, False),
+    ],
 )
 def test_better_is_more_exact_or_a_better_fit_and_never_taken_wrongly(
     exact: int, log_ratio: float, taken: int, better: bool

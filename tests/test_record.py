@@ -1,4 +1,4 @@
-"""`assistant record`: sentences are asked for, heard, judged and kept; nothing kept is ever lost."""
+"""`assistant record`: sentences are asked for, heard, judged and kept; nothing is lost."""
 
 from __future__ import annotations
 
