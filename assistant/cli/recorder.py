@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.live import Live
@@ -12,12 +13,14 @@ from rich.text import Text
 from .. import audio
 from ..config import AssistantConfig
 from ..errors import AudioDeviceError
-from ..training.prompting import Prompt
-from ..training.takes import TakeFolder
 from ..types import EndReason, Samples, SpeechAudio, SpeechEnd, SpeechStart
 from ..vad import Endpointer
 from .live import StatusLine
 from .screen import Screen
+
+if TYPE_CHECKING:
+    from ..training.prompting import Prompt
+    from ..training.takes import TakeFolder
 
 QUIET_DB = -36.0
 """Peak, dB full scale, below which a take is too quiet: 16 bits leave little of such speech."""
