@@ -13,7 +13,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,7 @@ def _shown(reading: tuple[object, Mapping[str, SlotValue]]) -> str:
     return " ".join([str(intent), *(f"{slot}={value}" for slot, value in slots.items())])
 
 
-def held_out(takes: tuple[Take, ...], every: int = 3) -> Iterator[bool]:
+def held_out(takes: Sequence[Take], every: int = 3) -> Iterator[bool]:
     """Whether each take is kept out of adaptation: one of `every`, spread over the intents.
 
     Of an intent with that many takes at least one is; the same takes give the same answer.
