@@ -22,7 +22,7 @@ from assistant.engine import Engine
 from assistant.errors import UsageError
 from assistant.grammar.graph import PhonemeGraph
 from assistant.training import adaptation, own_speech
-from assistant.training.adaptation import AdaptationReport, Comparison, Score, adapt
+from assistant.training.adaptation import AdaptationReport, Comparison, ForeignScore, Score, adapt
 from assistant.training.own_pronunciations import (
     PRICE,
     learn_pronunciations,
@@ -169,8 +169,12 @@ def test_better_is_more_exact_or_a_better_fit_and_never_taken_wrongly(
     exact: int, log_ratio: float, taken: int, better: bool
 ) -> None:
     before, after = Score(4, 3, 1, 0.8, -0.5), Score(4, exact, 0, 0.9, log_ratio)
-    report = AdaptationReport(8, (), {}, 0.0, Comparison("", before, after), (), 100, 0, taken)
+    foreign = ForeignScore(100, 0, -3.0), ForeignScore(100, taken, -3.0)
+    report = AdaptationReport(8, (), {}, 0.0, Comparison("", before, after), (), *foreign)
     assert report.is_better == better
+    # What fits everything better fits these takes no better.
+    wider = replace(report, foreign_after=ForeignScore(100, taken, -2.9))
+    assert wider.is_better == (better and exact > 3)
 
 
 # ── what cannot be used ────────────────────────────────────────────────────────────────────
@@ -329,6 +333,6 @@ def test_end_to_end_on_the_bundled_recordings(
     assert (report.adapted_on, report.total.before.takes) == (6, 3)
     assert report.total.before.exact == report.total.after.exact == 3
     assert report.total.after.log_ratio >= report.total.before.log_ratio - 0.05
-    assert report.foreign_taken_after == report.foreign_taken_before == 0
+    assert report.foreign_after.taken == report.foreign_before.taken == 0
     for word, ways in engine.commands.lexicon.items():
         assert list(adapted.lexicon[word])[: len(ways)] == list(ways)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from . import options
 from .screen import Screen
 
 if TYPE_CHECKING:
-    from ..training.adaptation import AdaptationReport, Comparison, Score
+    from ..training.adaptation import AdaptationReport, Comparison
 
 EXAMPLES = options.examples(
     "assistant adapt my-voice --commands kitchen",
@@ -143,10 +144,12 @@ def _show(screen: Screen, report: AdaptationReport) -> None:
     for compared in (*report.intents, report.total):
         table.add_row(*_row(compared), style="" if compared.intent else "bold")
     screen.output.print(table)
-    if report.foreign:
+    before, after = report.foreign_before, report.foreign_after
+    if before.utterances:
         screen.result(
-            f"taken for a command, of {report.foreign} utterances that are none: "
-            f"{report.foreign_taken_before} → {report.foreign_taken_after}"
+            f"taken for a command, of {before.utterances} utterances that are none: "
+            f"{before.taken} → {after.taken}; their fit {before.log_ratio:.2f} → "
+            f"{after.log_ratio:.2f}"
         )
 
 
@@ -172,22 +175,12 @@ def _object(report: AdaptationReport, installed: bool, target: Path) -> dict[str
         "problems": list(report.problems),
         "pronunciations": dict(report.pronunciations),
         "confidence_shift": report.confidence_shift,
-        "before": _score(report.total.before),
-        "after": _score(report.total.after),
+        "before": asdict(report.total.before),
+        "after": asdict(report.total.after),
         "intents": [
-            {"intent": i.intent, "before": _score(i.before), "after": _score(i.after)}
+            {"intent": i.intent, "before": asdict(i.before), "after": asdict(i.after)}
             for i in report.intents
         ],
-        "foreign": report.foreign,
-        "foreign_taken": [report.foreign_taken_before, report.foreign_taken_after],
-    }
-
-
-def _score(score: Score) -> dict[str, object]:
-    return {
-        "takes": score.takes,
-        "exact": score.exact,
-        "rejected": score.rejected,
-        "confidence": round(score.confidence, 4),
-        "log_ratio": round(score.log_ratio, 4),
+        "foreign_before": asdict(report.foreign_before),
+        "foreign_after": asdict(report.foreign_after),
     }

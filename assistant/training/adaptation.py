@@ -30,7 +30,7 @@ from .takes import held_out, read_takes
 
 FEWEST = 9
 """Takes that can be used, below which there is nothing to measure with: three are kept out."""
-FOREIGN = 200
+FOREIGN = 100
 """Utterances that are no command, spliced and cut from the posterior bank, heard for safety."""
 SURE = 0.4
 """Log-odds that a right take should have at least: a confidence of 0.6."""
@@ -38,6 +38,9 @@ UNLUCKY = 0.05
 """Share of the right takes that may have less."""
 LARGEST_SHIFT = 2.0
 """Log-odds that a few recordings may add to the confidence at most."""
+
+LEAST_GAIN = 0.01
+"""Nats a phoneme by which takes kept out must fit better to be worth a change."""
 
 Progress = Callable[[float, str], None]
 
@@ -51,6 +54,16 @@ class Score:
     """Accepted, with the right intent and every slot right."""
     rejected: int
     confidence: float
+    log_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignScore:
+    """What becomes of near misses and other people's talk; `log_ratio` is the mean fit."""
+
+    utterances: int
+    taken: int
+    """Accepted, which is wrong."""
     log_ratio: float
 
 
@@ -76,17 +89,23 @@ class AdaptationReport:
     """Log-odds added to every confidence."""
     total: Comparison
     intents: tuple[Comparison, ...]
-    foreign: int
-    """Utterances of the posterior bank that are no command; of them are taken for one:"""
-    foreign_taken_before: int
-    foreign_taken_after: int
+    foreign_before: ForeignScore
+    foreign_after: ForeignScore
 
     @property
     def is_better(self) -> bool:
-        """More takes exactly right, or as many that fit better; and no more is taken wrongly."""
+        """More takes exactly right, or as many that fit better, and no more is taken wrongly.
+
+        More pronunciations fit more of everything: it counts by how much more they fit these takes
+        than what is no command.
+        """
         before, after = self.total.before, self.total.after
-        gained = (after.exact, after.log_ratio) > (before.exact, before.log_ratio)
-        return gained and self.foreign_taken_after <= self.foreign_taken_before
+        if self.foreign_after.taken > self.foreign_before.taken:
+            return False
+        if after.exact != before.exact:
+            return after.exact > before.exact
+        everywhere = self.foreign_after.log_ratio - self.foreign_before.log_ratio
+        return after.log_ratio - before.log_ratio - max(0.0, everywhere) > LEAST_GAIN
 
 
 def adapt(
@@ -128,9 +147,8 @@ def adapt(
         confidence_shift=shift,
         total=total,
         intents=intents,
-        foreign=len(foreign),
-        foreign_taken_before=_taken(before, foreign),
-        foreign_taken_after=_taken(after, foreign),
+        foreign_before=_score_foreign(before, foreign),
+        foreign_after=_score_foreign(after, foreign),
     )
 
 
@@ -183,8 +201,11 @@ def _shift(
     return max(0.0, min(wanted, allowed, LARGEST_SHIFT))
 
 
-def _taken(decoder: IntentDecoder, foreign: Sequence[Tensor]) -> int:
-    return sum(_decide(decoder, log_probs)[0] for log_probs in foreign)
+def _score_foreign(decoder: IntentDecoder, foreign: Sequence[Tensor]) -> ForeignScore:
+    decided = [_decide(decoder, log_probs) for log_probs in foreign]
+    fits = [max(best.log_ratio, WORST_LOG_RATIO) for _, best in decided if best]
+    taken = sum(accepted for accepted, _ in decided)
+    return ForeignScore(len(foreign), taken, float(np.mean(fits)) if fits else 0.0)
 
 
 def _log_odds(probability: float) -> float:
