@@ -147,7 +147,7 @@ def _show(screen: Screen, report: AdaptationReport) -> None:
     before, after = report.foreign_before, report.foreign_after
     if before.utterances:
         screen.result(
-            f"taken for a command, of {before.utterances} utterances that are none: "
+            f"taken for a command, of {before.utterances} stretches of other people's talk: "
             f"{before.taken} → {after.taken}; their fit {before.log_ratio:.2f} → "
             f"{after.log_ratio:.2f}"
         )

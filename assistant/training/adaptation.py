@@ -31,7 +31,7 @@ from .takes import held_out, read_takes
 FEWEST = 9
 """Takes that can be used, below which there is nothing to measure with: three are kept out."""
 FOREIGN = 100
-"""Utterances that are no command, spliced and cut from the posterior bank, heard for safety."""
+"""Stretches of other people's talk, from the posterior bank, heard for safety."""
 SURE = 0.4
 """Log-odds that a right take should have at least: a confidence of 0.6."""
 UNLUCKY = 0.05
@@ -59,7 +59,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ForeignScore:
-    """What becomes of near misses and other people's talk; `log_ratio` is the mean fit."""
+    """What becomes of other people's talk; `log_ratio` is the mean fit to the nearest command."""
 
     utterances: int
     taken: int
@@ -97,7 +97,7 @@ class AdaptationReport:
         """More takes exactly right, or as many that fit better, and no more is taken wrongly.
 
         More pronunciations fit more of everything: it counts by how much more they fit these takes
-        than what is no command.
+        than they fit other people's talk.
         """
         before, after = self.total.before, self.total.after
         if self.foreign_after.taken > self.foreign_before.taken:
@@ -133,7 +133,7 @@ def adapt(
     before = engine.decoder()
     learnt = learn_pronunciations(teaching, engine.commands.lexicon)
     adapted = replace(engine.commands, lexicon=with_learnt(engine.commands.lexicon, learnt))
-    progress(0.8, "hearing what is no command")
+    progress(0.8, "hearing other people")
     foreign = _foreign(engine)
     shift = _shift(_decoder(engine, adapted), teaching, foreign)
     adapted = replace(adapted, calibration_bias=adapted.calibration_bias + shift)
@@ -162,11 +162,11 @@ def _written(learnt: Sequence[LearntPronunciation], engine: Engine) -> dict[str,
     return {one.word: " ".join(symbols[phoneme] for phoneme in one.phonemes) for one in learnt}
 
 
-# ── what is no command ─────────────────────────────────────────────────────────────────────
+# ── other people's talk ──────────────────────────────────────────────────────────────────────
 
 
 def _foreign(engine: Engine) -> list[Tensor]:
-    """Near misses and other people's talk, from the bundle's posterior bank where it has one."""
+    """Other people's talk, from the bundle's posterior bank where it has one."""
     path = engine.acoustic.folder / "posterior_bank.safetensors"
     if not path.is_file():
         return []
@@ -179,8 +179,7 @@ def _foreign(engine: Engine) -> list[Tensor]:
         compiled.source_hash,
     )
     source = SentenceSource(commands, compiled.lexicon, PosteriorBank.read(path))
-    kinds = (source.near_miss, source.other_speech)
-    drawn = [kinds[i % 2](i % 4 >= 2, i).log_probs for i in range(FOREIGN)]
+    drawn = [source.other_speech(i % 2 == 1, i).log_probs for i in range(FOREIGN)]
     return [log_probs for log_probs in drawn if len(log_probs)]
 
 
