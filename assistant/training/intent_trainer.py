@@ -1,8 +1,8 @@
 """From commands to a compiled command set: the LSTM learns from spliced posteriors.
 
-Sentences are drawn from the command network, spliced from the bundle's posterior bank, and the
-intent model learns their tags, slots and intent. Near misses and other people's talk are its
-"none". Fresh splices, decoded with the graph, then calibrate the confidence.
+Sentences are drawn from the command network, misheard as strangers are, and spliced from the
+bundle's posterior bank; the intent model learns their tags, slots and intent. Near misses and other
+people's talk are its "none". Fresh splices, decoded with the graph, then calibrate the confidence.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..grammar.sampling import sample_negative, sample_sentence
 from ..intent import Calibration, IntentDecoder, phone_synchronous
 from ..nn.intent_model import IntentModel
 from ..types import SlotValue
+from .mishearing import Mishearing
 from .posterior_bank import PosteriorBank, Splicer
 
 IGNORED = -100
@@ -35,7 +36,7 @@ class IntentTrainingConfig:
 
     sentences: int = 3000
     """Sentences spliced."""
-    negatives: float = 0.3
+    negatives: float = 0.2
     """Share of them that are no command."""
     noisy: float = 0.5
     """Share spliced from augmented speech."""
@@ -74,17 +75,18 @@ class SentenceSource:
         self.lexicon = lexicon
         self.bank = bank
         self.splicer = Splicer(bank)
+        self.mishearing = Mishearing(bank)
         self.value_index = {
             SlotAssignment(slot, value): (number, 1 + place)
             for number, (slot, values) in enumerate(commands.slots.items())
             for place, value in enumerate(values)
         }
 
-    def command(self, noisy: bool, seed: int) -> SplicedUtterance:
-        """A sentence of the grammar."""
+    def command(self, noisy: bool, seed: int, misheard: bool = False) -> SplicedUtterance:
+        """A sentence of the grammar, heard well or misheard as a stranger's may be."""
         sentence = sample_sentence(self.commands.network, random.Random(seed))
         said = [self.value_index.get(a) if a else None for a in sentence.assignments]
-        log_probs, tags = self._splice(sentence.words, said, noisy, seed)
+        log_probs, tags = self._splice(sentence.words, said, noisy, seed, misheard)
         slots = torch.zeros(len(self.commands.slots), dtype=torch.long)
         for slot, value in sentence.slots.items():
             number, place = self.value_index[SlotAssignment(slot, value)]
@@ -92,43 +94,56 @@ class SentenceSource:
         intent = 1 + self.commands.intents.index(sentence.intent)
         return SplicedUtterance(log_probs, intent, slots, tags, (sentence.intent, sentence.slots))
 
-    def near_miss(self, noisy: bool, seed: int) -> SplicedUtterance:
+    def near_miss(self, noisy: bool, seed: int, misheard: bool = False) -> SplicedUtterance:
         """Words of the grammar that make no sentence of it; its slots are anyone's guess."""
         words = sample_negative(self.commands.network, random.Random(seed))
-        log_probs, tags = self._splice(words, [None] * len(words), noisy, seed)
+        log_probs, tags = self._splice(words, [None] * len(words), noisy, seed, misheard)
         slots = torch.full((len(self.commands.slots),), IGNORED)
         return SplicedUtterance(log_probs, 0, slots, torch.full_like(tags, IGNORED), None)
 
-    def other_speech(self, noisy: bool, seed: int) -> SplicedUtterance:
-        """A stretch of real speech that has nothing to do with the commands."""
+    def other_speech(self, noisy: bool, seed: int, misheard: bool = False) -> SplicedUtterance:
+        """What someone else said that has nothing to do with the commands.
+
+        It is spliced like a command, from other people's speech: a stretch of real speech as it is
+        would be told from a command by having no joins, and so would every real command.
+        """
         rng = np.random.default_rng(seed)
         bank = self.bank
-        chosen = np.flatnonzero(bank.noisy == noisy)
-        begin = int(rng.choice(chosen))
+        begin = int(rng.choice(np.flatnonzero(bank.noisy == noisy)))
         end = min(begin + int(rng.integers(4, 45)), len(bank.phonemes))
-        same = bank.utterances[begin:end] == bank.utterances[begin]
-        end = begin + int(same.sum())
-        rows = np.arange(bank.starts[begin], bank.starts[end])
-        tags = torch.zeros(len(rows), len(self.commands.slots), dtype=torch.long)
+        utterance = bank.utterances[begin]
+        said = bank.phonemes[begin:end][bank.utterances[begin:end] == utterance]
+        phonemes = said.tolist()
+        if misheard:
+            phonemes, _ = self.mishearing.mishear(phonemes, rng)
+        spliced = self.splicer.splice(tuple(phonemes), noisy, rng, int(utterance))
         slots = torch.zeros(len(self.commands.slots), dtype=torch.long)
-        return SplicedUtterance(torch.from_numpy(bank.log_probs(rows)), 0, slots, tags, None)
+        tags = torch.zeros(len(spliced.places), len(slots), dtype=torch.long)
+        return SplicedUtterance(torch.from_numpy(spliced.log_probs), 0, slots, tags, None)
 
-    def draw(self, count: int, config: IntentTrainingConfig, seed: int) -> list[SplicedUtterance]:
+    def draw(
+        self, count: int, config: IntentTrainingConfig, seed: int, misheard: bool = False
+    ) -> list[SplicedUtterance]:
         """Utterances in the proportions of `config`."""
         rng = random.Random(seed)
         drawn: list[SplicedUtterance] = []
         while len(drawn) < count:
             noisy = rng.random() < config.noisy
-            kind: Callable[[bool, int], SplicedUtterance] = self.command
+            kind: Callable[[bool, int, bool], SplicedUtterance] = self.command
             if rng.random() < config.negatives:
                 kind = rng.choice((self.near_miss, self.other_speech))
-            utterance = kind(noisy, rng.randrange(2**60))
+            utterance = kind(noisy, rng.randrange(2**60), misheard)
             if len(utterance.log_probs):
                 drawn.append(utterance)
         return drawn
 
     def _splice(
-        self, words: Sequence[str], said: Sequence[tuple[int, int] | None], noisy: bool, seed: int
+        self,
+        words: Sequence[str],
+        said: Sequence[tuple[int, int] | None],
+        noisy: bool,
+        seed: int,
+        misheard: bool,
     ) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng(seed)
         phonemes: list[int] = []
@@ -138,6 +153,9 @@ class SentenceSource:
             chosen = variants[int(rng.integers(len(variants)))]
             phonemes += chosen
             said_by_phoneme += [value] * len(chosen)
+        if misheard:
+            phonemes, stands_for = self.mishearing.mishear(phonemes, rng)
+            said_by_phoneme = [said_by_phoneme[place] for place in stands_for]
         spliced = self.splicer.splice(tuple(phonemes), noisy, rng)
         tags = torch.zeros(len(spliced.places), len(self.commands.slots), dtype=torch.long)
         for row, place in enumerate(spliced.places):
@@ -182,7 +200,7 @@ def train_intent_model(
         progress: called with the share done and a line for people.
     """
     torch.manual_seed(config.seed)
-    drawn = source.draw(config.sentences, config, config.seed)
+    drawn = source.draw(config.sentences, config, config.seed, misheard=True)
     prepared = [p for u in drawn if (p := _prepare(u, model.config)) is not None]
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     rng = np.random.default_rng(config.seed)
