@@ -11,7 +11,7 @@ from torch import nn
 
 from ..config import FeatureConfig
 from ..engine import Engine
-from ..grammar.network import WordNetwork, count_sentences
+from ..grammar.network import WordNetwork, count_sentences, slots_of
 from ..grammar.sampling import sample_sentence
 from ..resources import find_commands
 from ..types import SlotValue, StageDelay
@@ -125,27 +125,6 @@ def summarise(network: WordNetwork, intents: Sequence[str]) -> tuple[IntentSumma
         IntentSummary(name, slots_of(network, name), tuple(drawn[name])[:SENTENCES])
         for name in intents
     )
-
-
-def slots_of(network: WordNetwork, intent: str) -> dict[str, tuple[SlotValue, ...]]:
-    """The values that sentences of `intent` can give each slot, said or fixed."""
-    slots: dict[str, dict[SlotValue, None]] = {}
-    leads_there = set()
-    for node, final in network.finals.items():
-        if final.intent == intent:
-            leads_there.add(node)
-            for slot, value in final.slots.items():
-                slots.setdefault(slot, {})[value] = None
-    for arc in reversed(network.arcs):
-        if arc.target in leads_there:
-            leads_there.add(arc.source)
-            if arc.assignment is not None:
-                slots.setdefault(arc.assignment.slot, {})[arc.assignment.value] = None
-    return {slot: _in_order(list(values)) for slot, values in sorted(slots.items())}
-
-
-def _in_order(values: list[SlotValue]) -> tuple[SlotValue, ...]:
-    return tuple(sorted(values, key=lambda v: (isinstance(v, str), v)))
 
 
 def _parameters(network: nn.Module) -> int:
