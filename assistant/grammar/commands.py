@@ -33,7 +33,8 @@
     actions:                                  # as `intents` in a policy file: configs/actions.yaml
       setLight: {run: [light-switch, "{state}"], confirm: when-unsure}
 
-`examples` may also stand beside the `data` of an intent, which they must then mean. Values without `out` are their own text. Words are compared in lower case without punctuation.
+`examples` may also stand beside the `data` of an intent, which they must then mean. Values without
+`out` are their own text. Words are compared in lower case without punctuation.
 
 Home Assistant's own folders load as they are, with a file beside them that says which entities
 there are: lists `name` (with the `domain` of each in its context), `area` and `floor`. A file in
@@ -88,7 +89,7 @@ class CommandSet:
     """Words the user says how to say."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many sentences of the files cannot be said, by reason, the most frequent first."""
-    examples: Examples = Examples()
+    examples: Examples = field(default_factory=Examples)
     """What the files say must and must not be understood."""
     actions: Mapping[str, Located] = field(default_factory=dict)
     """What the files say each intent does, as it is written; `assistant.actions` reads it."""
