@@ -57,7 +57,7 @@ class TextReader:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The first `count` of `words` begin a sentence; `following` are the words it may go on with."""
+    """The first `count` of `words` begin a sentence, which may go on with those of `following`."""
 
     words: tuple[str, ...]
     count: int
