@@ -56,7 +56,7 @@ from .blocks import Block, read_blocks
 from .builder import union, with_skip_words
 from .contexts import Context
 from .examples import Examples, read_examples
-from .network import WordNetwork
+from .network import WordNetwork, slots_of
 from .pronunciations import OwnPronunciation, own_pronunciations
 from .scopes import inner_scope
 from .templates import CompiledTemplate, Scope, check_expression
@@ -93,6 +93,11 @@ class CommandSet:
     """What the files say must and must not be understood."""
     actions: Mapping[str, Located] = field(default_factory=dict)
     """What the files say each intent does, as it is written; `assistant.actions` reads it."""
+
+    @property
+    def slots_of(self) -> dict[str, dict[str, tuple[SlotValue, ...]]]:
+        """By intent, the values that its sentences can give each slot."""
+        return {intent: slots_of(self.network, intent) for intent in self.intents}
 
 
 def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})) -> CommandSet:

@@ -1,8 +1,8 @@
 """From commands to a compiled command set: the LSTM learns from spliced posteriors.
 
 Sentences are drawn from the command network, spliced from the bundle's posterior bank, and the
-intent model learns their tags, slots and intent. Near misses and other people's talk are its
-"none". Fresh splices, decoded with the graph, then calibrate the confidence.
+intent model learns their tags, slots and intent. Near misses, other people's talk and what the user
+says must not be understood are its "none". Fresh splices, decoded with the graph, then calibrate the confidence.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ class SentenceSource:
             for number, (slot, values) in enumerate(commands.slots.items())
             for place, value in enumerate(values)
         }
+        # A fifth of what is no command must not be one, where the user says what.
+        usual = (self.near_miss, self.other_speech)
+        self._negatives = (*usual, *usual, self.must_not) if commands.examples.must_not else usual
 
     def command(self, noisy: bool, seed: int) -> SplicedUtterance:
         """A sentence of the grammar."""
@@ -95,9 +98,12 @@ class SentenceSource:
     def near_miss(self, noisy: bool, seed: int) -> SplicedUtterance:
         """Words of the grammar that make no sentence of it; its slots are anyone's guess."""
         words = sample_negative(self.commands.network, random.Random(seed))
-        log_probs, tags = self._splice(words, [None] * len(words), noisy, seed)
-        slots = torch.full((len(self.commands.slots),), IGNORED)
-        return SplicedUtterance(log_probs, 0, slots, torch.full_like(tags, IGNORED), None)
+        return self._no_command(words, noisy, seed)
+
+    def must_not(self, noisy: bool, seed: int) -> SplicedUtterance:
+        """A sentence that the user says must be refused."""
+        example = random.Random(seed).choice(self.commands.examples.must_not)
+        return self._no_command(example.words, noisy, seed)
 
     def other_speech(self, noisy: bool, seed: int) -> SplicedUtterance:
         """A stretch of real speech that has nothing to do with the commands."""
@@ -121,11 +127,26 @@ class SentenceSource:
             noisy = rng.random() < config.noisy
             kind: Callable[[bool, int], SplicedUtterance] = self.command
             if rng.random() < config.negatives:
-                kind = rng.choice((self.near_miss, self.other_speech))
+                kind = rng.choice(self._negatives)
             utterance = kind(noisy, rng.randrange(2**60))
             if len(utterance.log_probs):
                 drawn.append(utterance)
         return drawn
+
+    def say(self, words: Sequence[str], noisy: bool, seed: int) -> Tensor:
+        """(T, P) log-posteriors of words of the lexicon; no rows where the bank lacks them all."""
+        return self._splice(words, [None] * len(words), noisy, seed)[0]
+
+    def calibration_negative(self, number: int, noisy: bool, seed: int) -> SplicedUtterance:
+        """The one to set beside a command: other speech twice as often as near misses."""
+        if number % 5 == 1 and self.commands.examples.must_not:
+            return self.must_not(noisy, seed)
+        return (self.near_miss if number % 3 == 0 else self.other_speech)(noisy, seed)
+
+    def _no_command(self, words: Sequence[str], noisy: bool, seed: int) -> SplicedUtterance:
+        log_probs, tags = self._splice(words, [None] * len(words), noisy, seed)
+        slots = torch.full((len(self.commands.slots),), IGNORED)
+        return SplicedUtterance(log_probs, 0, slots, torch.full_like(tags, IGNORED), None)
 
     def _splice(
         self, words: Sequence[str], said: Sequence[tuple[int, int] | None], noisy: bool, seed: int
@@ -256,9 +277,7 @@ def calibrate(
     evidence, right = [], []
     for i in range(config.calibration):
         commands = source.command(i % 2 == 1, seed + 2 * i)
-        negative = (source.near_miss if i % 3 == 0 else source.other_speech)(
-            i % 2 == 1, seed + 2 * i + 1
-        )
+        negative = source.calibration_negative(i, i % 2 == 1, seed + 2 * i + 1)
         for utterance in (commands, negative):
             judged = decoder.judge(utterance.log_probs) if len(utterance.log_probs) else None
             if judged is None:
