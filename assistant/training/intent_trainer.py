@@ -2,7 +2,8 @@
 
 Sentences are drawn from the command network, spliced from the bundle's posterior bank, and the
 intent model learns their tags, slots and intent. Near misses, other people's talk and what the user
-says must not be understood are its "none". Fresh splices, decoded with the graph, then calibrate the confidence.
+says must not be understood are its "none". Fresh splices, decoded with the graph, then calibrate
+the confidence.
 """
 
 from __future__ import annotations
