@@ -159,6 +159,8 @@ class DecisionConfig:
     """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
     confidence_threshold: float = 0.5
     """Confidence below which an utterance is rejected."""
+    confirmation_threshold: float = 0.8
+    """Confidence below which an action of `confirm: when-unsure` needs confirmation."""
     minimum_phonemes: int = 2
     """Utterances with fewer phonemes are noise."""
     filler_penalty: float | None = 3.0

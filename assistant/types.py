@@ -179,6 +179,7 @@ class ActionStatus(Enum):
     DRY_RUN = "dry run"
     DONE = "done"
     FAILED = "failed"
+    UNCONFIRMED = "needs confirmation"
     NONE = "no action"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,6 +43,8 @@ class CommandBundle:
     calibration_bias: float
     source_hash: str
     """SHA-256 of the command files."""
+    actions: Mapping[str, Any] = field(default_factory=dict)
+    """What the command files say each intent does, as `intents` of a policy file; not checked."""
 
 
 def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle) -> None:
@@ -74,6 +77,7 @@ def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle
             },
             "intents": list(bundle.intents),
             "slots": {slot: list(values) for slot, values in bundle.slots.items()},
+            **({"actions": dict(bundle.actions)} if bundle.actions else {}),
         },
     )
 
@@ -110,6 +114,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         calibration_weights=tuple(calibration["weights"]),
         calibration_bias=float(calibration["bias"]),
         source_hash=section(config, "source_sha256", folder),
+        actions=config.get("actions", {}),
     )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
+from ..actions import ActionPolicy
 from ..config import FeatureConfig
 from ..engine import Engine
-from ..grammar.network import WordNetwork, count_sentences
+from ..grammar.network import WordNetwork, count_sentences, slots_of
 from ..grammar.sampling import sample_sentence
 from ..resources import find_commands
 from ..types import SlotValue, StageDelay
@@ -43,6 +44,8 @@ class IntentSummary:
     name: str
     slots: Mapping[str, tuple[SlotValue, ...]]
     examples: tuple[str, ...]
+    actions: tuple[str, ...] = ()
+    """What each of its rules does, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Description:
     acoustic_sha256: str
     commands: str
     source_sha256: str
+    actions: str
+    """The file that says what the intents do."""
     sentences: int
     words: int
     graph_states: int
@@ -78,8 +83,8 @@ class Description:
     final_decision_ms: float
 
 
-def describe(engine: Engine) -> Description:
-    """Everything about what `engine` has loaded."""
+def describe(engine: Engine, policy: ActionPolicy) -> Description:
+    """Everything about what `engine` has loaded, and what its intents do by `policy`."""
     acoustic, compiled = engine.acoustic, engine.commands
     folder = find_commands(engine.config.commands, acoustic.folder)
     networks: list[tuple[str, nn.Module | None, Path]] = [
@@ -102,10 +107,17 @@ def describe(engine: Engine) -> Description:
         acoustic_sha256=acoustic.hash,
         commands=str(folder),
         source_sha256=compiled.source_hash,
+        actions=policy.source,
         sentences=count_sentences(compiled.network),
         words=len(compiled.lexicon),
         graph_states=engine.graph.states,
-        intents=summarise(compiled.network, compiled.intents),
+        intents=tuple(
+            replace(
+                intent,
+                actions=tuple(rule.summary() for rule in policy.rules.get(intent.name, ())),
+            )
+            for intent in summarise(compiled.network, compiled.intents)
+        ),
         delays=delays,
         partial_result_ms=sum(d.milliseconds for d in delays if d.partial_result),
         final_decision_ms=sum(d.milliseconds for d in delays if d.final_decision),
@@ -125,27 +137,6 @@ def summarise(network: WordNetwork, intents: Sequence[str]) -> tuple[IntentSumma
         IntentSummary(name, slots_of(network, name), tuple(drawn[name])[:SENTENCES])
         for name in intents
     )
-
-
-def slots_of(network: WordNetwork, intent: str) -> dict[str, tuple[SlotValue, ...]]:
-    """The values that sentences of `intent` can give each slot, said or fixed."""
-    slots: dict[str, dict[SlotValue, None]] = {}
-    leads_there = set()
-    for node, final in network.finals.items():
-        if final.intent == intent:
-            leads_there.add(node)
-            for slot, value in final.slots.items():
-                slots.setdefault(slot, {})[value] = None
-    for arc in reversed(network.arcs):
-        if arc.target in leads_there:
-            leads_there.add(arc.source)
-            if arc.assignment is not None:
-                slots.setdefault(arc.assignment.slot, {})[arc.assignment.value] = None
-    return {slot: _in_order(list(values)) for slot, values in sorted(slots.items())}
-
-
-def _in_order(values: list[SlotValue]) -> tuple[SlotValue, ...]:
-    return tuple(sorted(values, key=lambda v: (isinstance(v, str), v)))
 
 
 def _parameters(network: nn.Module) -> int:

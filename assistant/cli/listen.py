@@ -34,7 +34,7 @@ def command(
     commands: options.Commands = None,
     bundle: options.Bundle = None,
     config: options.ConfigFile = None,
-    actions: options.Actions = "actions.yaml",
+    actions: options.Actions = None,
     execute: options.Execute = False,
     device: options.Device = None,
     no_keep: options.NoKeep = False,
@@ -46,7 +46,6 @@ def command(
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
     configuration = options.configuration(config, bundle, commands, device)
-    runner = options.action_runner(actions, execute)
 
     from ..audio import Microphone
     from ..engine import Engine
@@ -57,16 +56,18 @@ def command(
     if input_device is not None:
         audio = replace(audio, device=input_device)
     engine = Engine.load(configuration)
+    runner = engine.actions(execute, actions)
     report = new_report(screen, json, events or not screen.is_live)
     with (
         engine.keeper(enabled=not no_keep) as keeper,
         Microphone(audio, notify=screen.warning) as microphone,
     ):
         pipeline = engine.pipeline(observe=keeper.observe)
+        acting = f"acting as {runner.policy.source} says" if execute else "dry run (--execute acts)"
         screen.note(
             f"listening to {microphone.device}, {microphone.rate} Hz, {microphone.channels} "
             f"channel{'s' if microphone.channels > 1 else ''}; "
-            f"{'acting' if execute else 'dry run (--execute acts)'}; Ctrl-C ends"
+            f"{acting}; Ctrl-C ends"
         )
         try:
             listen(microphone, pipeline, runner, report, screen)

@@ -1,21 +1,16 @@
 """Options that several commands share, and the configuration they amount to."""
 
-# ruff: noqa: PLC0415 - what is slow to load waits until the command runs
-
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..config import AssistantConfig, load
 from ..errors import UsageError
-
-if TYPE_CHECKING:
-    from ..actions import ActionRunner
 
 Bundle = Annotated[
     str | None,
@@ -49,12 +44,21 @@ Device = Annotated[
     ),
 ]
 Actions = Annotated[
-    str,
-    typer.Option("--actions", metavar="FILE", help="Policy: which action each intent stands for."),
+    str | None,
+    typer.Option(
+        "--actions",
+        metavar="FILE",
+        help="Policy: which action each intent stands for (default: the command set's own "
+        "'actions', and where it has none, the package's actions.yaml).",
+    ),
 ]
 Execute = Annotated[
     bool,
-    typer.Option("--execute", help="Really act; without it actions are only shown (dry run)."),
+    typer.Option(
+        "--execute",
+        help="Really act, as the policy or else the command set says (see 'assistant show'); "
+        "without it actions are only shown (dry run).",
+    ),
 ]
 Json = Annotated[
     bool,
@@ -97,18 +101,6 @@ def configuration(
         commands=commands or base.commands,
         device=device or base.device,
     )
-
-
-def action_runner(policy: str, execute: bool) -> ActionRunner:
-    """What acts, or in a dry run only says how it would.
-
-    Raises:
-        ConfigError: the policy is missing or has mistakes.
-    """
-    from ..actions import ActionRunner, load_policy
-    from ..resources import find_config
-
-    return ActionRunner(load_policy(find_config(policy)), execute)
 
 
 def refuse_together(options: Sequence[tuple[str, bool]]) -> None:

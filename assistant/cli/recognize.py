@@ -55,7 +55,7 @@ def command(
     commands: options.Commands = None,
     bundle: options.Bundle = None,
     config: options.ConfigFile = None,
-    actions: options.Actions = "actions.yaml",
+    actions: options.Actions = None,
     execute: options.Execute = False,
     device: options.Device = None,
     no_keep: options.NoKeep = False,
@@ -67,7 +67,6 @@ def command(
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
     configuration = options.configuration(config, bundle, commands, device)
-    runner = options.action_runner(actions, execute)
 
     from ..engine import Engine
     from ..recording import realtime as at_speed
@@ -75,6 +74,7 @@ def command(
     from .sources import open_source, recut
 
     engine = Engine.load(configuration)
+    runner = engine.actions(execute, actions)
     report = new_report(screen, json, events)
     exit_code = 0
     with engine.keeper(enabled=not no_keep) as keeper:

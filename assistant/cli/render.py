@@ -35,6 +35,7 @@ _STATUS_STYLE = {
     ActionStatus.DRY_RUN: "cyan",
     ActionStatus.DONE: "green",
     ActionStatus.FAILED: "red",
+    ActionStatus.UNCONFIRMED: "yellow",
     ActionStatus.NONE: "dim",
 }
 
@@ -179,11 +180,11 @@ def result_object(
     """An utterance for programs.
 
     `start` and `end` are seconds from the start of the file; of a rejection, `text` and
-    `confidence` are those of the nearest sentence ("" and 0 where there is none).
+    `confidence` are those of the nearest sentence ("" and 0 where there is none). `action` is what
+    was or would be done; it begins with "needs confirmation: " where it was not, for that reason.
     """
     recognised = isinstance(decision, Recognised)
     best = decision.hypothesis if isinstance(decision, Recognised) else decision.rejection.best
-    acted = action is not None and action.status is not ActionStatus.NONE
     return {
         "file": file,
         "start": round(seconds(decision.start), 3),
@@ -193,8 +194,16 @@ def result_object(
         "text": best.text if best else "",
         "confidence": round(best.confidence, 4) if best else 0.0,
         "rejected": None if isinstance(decision, Recognised) else decision.rejection.reason,
-        "action": action.description if action and acted else None,
+        "action": _action_text(action),
     }
+
+
+def _action_text(action: ActionResult | None) -> str | None:
+    if action is None or action.status is ActionStatus.NONE:
+        return None
+    if action.status is ActionStatus.UNCONFIRMED:
+        return f"{action.status.value}: {action.description}"
+    return action.description
 
 
 def time_span(start: int, end: int) -> str:

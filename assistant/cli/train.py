@@ -39,7 +39,11 @@ def command(
         int | None, typer.Option(metavar="N", help="Seed of everything that is drawn.")
     ] = None,
 ) -> None:
-    """Teach the assistant your own commands, without recordings."""
+    """Teach the assistant your own commands, without recordings.
+
+    What the files give as examples must be understood, or refused, as they say; else nothing is
+    written. How the examples sound is tried too, and what is misheard is a warning.
+    """
     screen = Screen()
 
     from ..resources import find_bundle
@@ -64,4 +68,12 @@ def command(
         f"understood with every slot right, on spliced sentences: {report.exact:.1%} "
         f"(LSTM alone {report.exact_lstm:.1%})"
     )
+    if report.examples is not None:
+        heard = report.examples
+        screen.result(
+            f"{heard.understood} of {heard.must} must examples understood, "
+            f"{heard.refused} of {heard.must_not} must-not examples refused, on spliced sentences"
+        )
+        for warning in heard.warnings:
+            screen.warning(warning)
     screen.result(f"try it: assistant listen --commands {output}")
