@@ -159,6 +159,9 @@ class DecisionConfig:
     """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
     confidence_threshold: float = 0.5
     """Confidence below which an utterance is rejected."""
+    false_alarms_per_hour: float | None = None
+    """Where given, the threshold is the one at which so many commands are heard in an hour of
+    other people's talk, as measured when the commands were compiled."""
     confirmation_threshold: float = 0.8
     """Confidence below which an action of `confirm: when-unsure` needs confirmation."""
     minimum_phonemes: int = 2

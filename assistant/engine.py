@@ -86,6 +86,11 @@ class Engine:
         for network in (acoustic.model, acoustic.encoder, compiled.model):
             if network is not None:
                 network.to(device)
+        wanted = config.decision.false_alarms_per_hour
+        if wanted is not None:
+            threshold = compiled.false_alarms.threshold(wanted)
+            decision = replace(config.decision, confidence_threshold=threshold)
+            config = replace(config, decision=decision)
         graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
         streaming = streaming_encoder(acoustic.encoder, device)
         return cls(config, device, acoustic, compiled, graph, streaming)

@@ -19,9 +19,9 @@ from assistant.grammar.finding import Gravity
 from assistant.training.compiler import compile_commands
 from assistant.training.examples import find_broken
 from assistant.training.intent_trainer import IntentTrainingConfig
-from assistant.training.sentence_source import SentenceSource
 from assistant.training.posterior_bank import TOP, PosteriorBank
 from assistant.training.pronouncing import pronounce
+from assistant.training.sentence_source import SentenceSource
 
 LIGHT = """\
 language: en

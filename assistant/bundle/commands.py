@@ -12,6 +12,7 @@ import torch
 
 from ..config import IntentConfig, from_mapping, to_mapping
 from ..errors import BundleError
+from ..false_alarms import FalseAlarms
 from ..grammar.network import Arc, Final, SlotAssignment, WordNetwork
 from ..nn.intent_model import IntentModel
 from ..types import SlotValue
@@ -43,6 +44,8 @@ class CommandBundle:
     calibration_bias: float
     source_hash: str
     """SHA-256 of the command files."""
+    false_alarms: FalseAlarms = field(default_factory=FalseAlarms)
+    """What other people's talk was taken for when the commands were compiled."""
     actions: Mapping[str, Any] = field(default_factory=dict)
     """What the command files say each intent does, as `intents` of a policy file; not checked."""
 
@@ -75,6 +78,10 @@ def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle
                 "weights": list(bundle.calibration_weights),
                 "bias": bundle.calibration_bias,
             },
+            "false_alarms": {
+                "hours": bundle.false_alarms.hours,
+                "confidences": list(bundle.false_alarms.confidences),
+            },
             "intents": list(bundle.intents),
             "slots": {slot: list(values) for slot, values in bundle.slots.items()},
             **({"actions": dict(bundle.actions)} if bundle.actions else {}),
@@ -104,6 +111,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
     load_into(model, read_weights(path), path)
     network, lexicon = _read_network(folder / "network.json")
     calibration = section(config, "calibration", folder)
+    alarms = config.get("false_alarms", {"hours": 0.0, "confidences": []})
     return CommandBundle(
         language=section(config, "language", folder),
         intents=intents,
@@ -114,6 +122,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         calibration_weights=tuple(calibration["weights"]),
         calibration_bias=float(calibration["bias"]),
         source_hash=section(config, "source_sha256", folder),
+        false_alarms=FalseAlarms(float(alarms["hours"]), tuple(alarms["confidences"])),
         actions=config.get("actions", {}),
     )
 

@@ -77,6 +77,10 @@ class Description:
     sentences: int
     words: int
     graph_states: int
+    threshold: float
+    """Confidence below which an utterance is refused."""
+    false_alarms_per_hour: float | None
+    """Of other people's talk at that threshold; None where it was not measured when compiling."""
     intents: tuple[IntentSummary, ...]
     delays: tuple[Delay, ...]
     partial_result_ms: float
@@ -92,6 +96,8 @@ def describe(engine: Engine, policy: ActionPolicy) -> Description:
         ("acoustic model", acoustic.model, acoustic.folder / "acoustic.safetensors"),
         ("intent model", compiled.model, folder / "intent.safetensors"),
     ]
+    alarms = compiled.false_alarms
+    threshold = engine.config.decision.confidence_threshold
     delays = tuple(_delay(delay) for delay in engine.pipeline().delays())
     return Description(
         bundle=acoustic.name,
@@ -111,6 +117,8 @@ def describe(engine: Engine, policy: ActionPolicy) -> Description:
         sentences=count_sentences(compiled.network),
         words=len(compiled.lexicon),
         graph_states=engine.graph.states,
+        threshold=threshold,
+        false_alarms_per_hour=alarms.per_hour(threshold) if alarms.is_measured else None,
         intents=tuple(
             replace(
                 intent,

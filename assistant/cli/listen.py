@@ -37,6 +37,7 @@ def command(
     actions: options.Actions = None,
     execute: options.Execute = False,
     device: options.Device = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Listen to the microphone, show what is understood, and act on it; Ctrl-C ends.
@@ -45,7 +46,7 @@ def command(
     """
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device)
+    configuration = options.configuration(config, bundle, commands, device, false_alarms_per_hour)
 
     from ..audio import Microphone
     from ..engine import Engine

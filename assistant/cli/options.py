@@ -43,6 +43,15 @@ Device = Annotated[
         help="Where the networks run (default: auto).",
     ),
 ]
+FalseAlarms = Annotated[
+    float | None,
+    typer.Option(
+        "--false-alarms-per-hour",
+        metavar="N",
+        help="How often an hour of other people's talk may be taken for a command: sets the "
+        "confidence that is asked for ('assistant show' tells what it is now).",
+    ),
+]
 Actions = Annotated[
     str | None,
     typer.Option(
@@ -88,6 +97,7 @@ def configuration(
     bundle: str | None = None,
     commands: str | None = None,
     device: str | None = None,
+    false_alarms: float | None = None,
 ) -> AssistantConfig:
     """The configuration file, or the defaults without one, with the options in their places.
 
@@ -95,8 +105,12 @@ def configuration(
         ConfigError: the file is missing or has mistakes.
     """
     base = load(config) if config is not None else AssistantConfig()
+    decision = base.decision
+    if false_alarms is not None:
+        decision = replace(decision, false_alarms_per_hour=false_alarms)
     return replace(
         base,
+        decision=decision,
         bundle=bundle or base.bundle,
         commands=commands or base.commands,
         device=device or base.device,

@@ -58,6 +58,7 @@ def command(
     actions: options.Actions = None,
     execute: options.Execute = False,
     device: options.Device = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Recognise the commands in recordings and show what would be done.
@@ -66,7 +67,7 @@ def command(
     """
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device)
+    configuration = options.configuration(config, bundle, commands, device, false_alarms_per_hour)
 
     from ..engine import Engine
     from ..recording import realtime as at_speed

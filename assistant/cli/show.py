@@ -72,6 +72,7 @@ def _lines(shown: Description) -> list[Text]:
         _heading("Commands", shown.commands),
         _entry("sentences", f"{shown.sentences:,}, made of {shown.words:,} words"),
         _entry("graph", f"{shown.graph_states:,} states"),
+        _entry("accepted", f"from a confidence of {shown.threshold:.2f}{_alarms(shown)}"),
         _entry("SHA-256", f"{shown.source_sha256} (of the command files)"),
         _entry("actions", shown.actions),
     ]
@@ -91,6 +92,13 @@ def _lines(shown: Description) -> list[Text]:
             for d in delays
         ]
     return lines
+
+
+def _alarms(shown: Description) -> str:
+    if shown.false_alarms_per_hour is None:
+        return ""
+    rate = f"{shown.false_alarms_per_hour:.2g}"
+    return f"; about {rate} false alarms in an hour of other people's talk"
 
 
 def _heading(name: str, text: str) -> Text:

@@ -12,7 +12,7 @@ from ..bundle import CommandBundle, read_acoustic, write_commands
 from ..config import DecisionConfig, IntentConfig
 from ..grammar.commands import load_commands
 from ..grammar.network import count_sentences
-from .calibration import calibrate, new_decoder
+from .calibration import calibrate, measure_false_alarms, new_decoder
 from .examples import HeardExamples, check_examples, hear_examples
 from .intent_trainer import IntentTrainingConfig, new_intent_model, train_intent_model
 from .posterior_bank import PosteriorBank
@@ -74,6 +74,8 @@ def compile_commands(
     progress(0.8, "calibration")
     decoder = new_decoder(commands, lexicon, model, DecisionConfig())
     decoder.calibration, exact = calibrate(source, decoder, config)
+    progress(0.9, "false alarms")
+    alarms = measure_false_alarms(decoder, bank, config.other_speech_s, config.seed)
     heard = None
     if commands.examples.must or commands.examples.must_not:
         progress(0.95, "examples")
@@ -89,6 +91,7 @@ def compile_commands(
         calibration_weights=decoder.calibration.weights,
         calibration_bias=decoder.calibration.bias,
         source_hash=commands.source_hash,
+        false_alarms=alarms,
         actions={intent: written.plain() for intent, written in commands.actions.items()},
     )
     write_commands(output, compiled, acoustic)

@@ -18,9 +18,9 @@ from ..grammar.sampling import SampledSentence
 from ..intent import IntentDecoder
 from ..types import Hypothesis, SlotValue
 from .competitors import Competitor, Competitors
-from .sentence_source import SentenceSource
 from .lint_sentences import reading_text
 from .lint_sounds import ALIKE
+from .sentence_source import SentenceSource
 
 SPLICES = 3
 """Times an example is spliced; what most of them are heard as counts."""
