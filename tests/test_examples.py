@@ -13,6 +13,9 @@ from tiny_bundle import build
 from assistant.actions import read_actions
 from assistant.bundle import read_acoustic, read_commands, read_inventory
 from assistant.cli import main
+from assistant.cli.render import result_object
+from assistant.config import AssistantConfig
+from assistant.engine import Engine
 from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet, load_commands
 from assistant.grammar.finding import Gravity
@@ -22,6 +25,7 @@ from assistant.training.intent_trainer import IntentTrainingConfig
 from assistant.training.posterior_bank import TOP, PosteriorBank
 from assistant.training.pronouncing import pronounce
 from assistant.training.sentence_source import SentenceSource
+from assistant.types import ActionStatus, Hypothesis, Intent, Recognised
 
 LIGHT = """\
 language: en
@@ -283,6 +287,24 @@ def test_one_file_is_a_whole_assistant(
     intents = {i["name"]: i for i in json.loads(capsys.readouterr().out)["intents"]}
     assert intents["setLight"]["actions"] == ["log: only {state}"]
     assert intents["setBrightness"]["actions"] == []
+
+
+def test_a_command_set_acts_as_its_files_say_unless_a_policy_is_named(
+    bundle: Path, tmp_path: Path
+) -> None:
+    compile_commands([write(tmp_path, TINY)], bundle, tmp_path / "mine", BRIEF)
+    engine = Engine.load(AssistantConfig(bundle=str(bundle)), tmp_path / "mine")
+    intent = Intent("setLight", {"state": "on"}, "turn the light on", 1.0)
+    result = engine.actions(execute=True).perform(intent)
+    assert result.status is ActionStatus.UNCONFIRMED
+    assert result.description == "printf 'light %s' on (not done: it is always confirmed first)"
+    recognised = Recognised(0, 1, intent, Hypothesis("setLight", {}, "", 1.0, 0.0))
+    shown = result_object("", recognised, result)["action"]
+    assert shown == f"needs confirmation: {result.description}"
+    named = write(tmp_path, "intents: {setLight: {log: '{state}'}}")
+    assert engine.actions(False, str(named)).perform(intent).description == "on"
+    other = Engine.load(AssistantConfig(bundle=str(bundle), commands="agreeable"))
+    assert Path(other.policy().source).parts[-2:] == ("configs", "actions.yaml")
 
 
 def test_words_that_only_must_not_be_said_are_pronounced_and_not_compiled(

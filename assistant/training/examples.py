@@ -99,10 +99,7 @@ def _texts(slots: Mapping[str, SlotValue]) -> dict[str, str]:
 def _stated_text(example: Example) -> str:
     if example.slots is None:
         return str(example.intent)
-    intent, separator, slots = reading_text((example.intent or "", dict(example.slots))).partition(
-        "("
-    )
-    return (intent or "an intent with ") + separator + slots
+    return (example.intent or "an intent with ") + reading_text(("", dict(example.slots)))
 
 
 def _said_at(commands: CommandSet, words: Sequence[str]) -> str:
