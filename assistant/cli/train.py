@@ -46,11 +46,15 @@ def command(
     """
     screen = Screen()
 
+    import torch
+
     from ..resources import find_bundle
     from ..training.compiler import compile_commands
     from ..training.intent_trainer import IntentTrainingConfig
 
-    folder = find_bundle(options.configuration(None, bundle).bundle)
+    settings = options.configuration(None, bundle)
+    torch.set_num_threads(settings.threads)  # the LSTM is small: threads would wait for each other
+    folder = find_bundle(settings.bundle)
     config = IntentTrainingConfig()
     if seed is not None:
         config = replace(config, seed=seed)

@@ -27,7 +27,11 @@ class IntentTrainingConfig:
     noisy: float = 0.5
     """Share spliced from augmented speech."""
     epochs: int = 8
-    """Passes over them."""
+    """Passes over them at most."""
+    validation: int = 150
+    """Further sentences on which the loss is measured after every pass."""
+    patience: int = 2
+    """Passes without a lower loss on them after which learning ends; the best weights are kept."""
     batch_size: int = 32
     learning_rate: float = 6e-3
     """AdamW's peak; it falls linearly."""
@@ -86,28 +90,68 @@ def train_intent_model(
         config.sentences, config.negatives, config.noisy, config.seed, misheard=True
     )
     prepared = [p for u in drawn if (p := _prepare(u, model.config)) is not None]
+    fresh = source.draw(
+        config.validation, config.negatives, config.noisy, config.seed + 2, misheard=True
+    )
+    validation = [p for u in fresh if (p := _prepare(u, model.config)) is not None]
+    stopping = EarlyStopping(config.patience)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     rng = np.random.default_rng(config.seed)
     steps = config.epochs * -(-len(prepared) // config.batch_size)
     step = 0
-    model.train()
     for _ in range(config.epochs):
-        order = sorted(
-            rng.permutation(len(prepared)), key=lambda i: len(prepared[i].posteriors) // 8
-        )
-        groups = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
+        model.train()
+        groups = _groups(prepared, rng.permutation(len(prepared)), config.batch_size)
         for i in rng.permutation(len(groups)):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * min(1.0, 1.02 - step / steps)
-            loss = _loss(model, [prepared[j] for j in groups[i]])
+            loss = _loss(model, groups[i])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), config.gradient_norm)
             optimizer.step()
             step += 1
             progress(step / steps, f"loss {float(loss.detach()):.3f}")
-    model.eval()
+        model.eval()
+        if stopping.over(model, _mean_loss(model, validation, config.batch_size)):
+            break
+    if stopping.best:
+        model.load_state_dict(stopping.best)
     return exact_match(model, source.draw(300, config.negatives, config.noisy, config.seed + 1))
+
+
+class EarlyStopping:
+    """Ends the training when a validation loss no longer falls (Prechelt 1998)."""
+
+    def __init__(self, patience: int) -> None:
+        """patience: measurements that may pass without a lower loss."""
+        self.patience = patience
+        self.best: dict[str, Tensor] = {}
+        self._lowest = float("inf")
+        self._since = 0
+
+    def over(self, model: nn.Module, loss: float) -> bool:
+        """Take a measurement; keep the weights if it is the best one."""
+        if loss < self._lowest:
+            self._lowest, self._since = loss, 0
+            self.best = {name: value.clone() for name, value in model.state_dict().items()}
+        else:
+            self._since += 1
+        return self._since >= self.patience
+
+
+def _groups(
+    prepared: Sequence[_Prepared], order: Sequence[int], size: int
+) -> list[list[_Prepared]]:
+    """Batches of about one length."""
+    alike = [prepared[i] for i in sorted(order, key=lambda i: len(prepared[i].posteriors) // 8)]
+    return [alike[i : i + size] for i in range(0, len(alike), size)]
+
+
+@torch.inference_mode()
+def _mean_loss(model: IntentModel, prepared: Sequence[_Prepared], size: int) -> float:
+    groups = _groups(prepared, range(len(prepared)), size)
+    return float(np.mean([float(_loss(model, group)) for group in groups]))
 
 
 def _loss(model: IntentModel, batch: Sequence[_Prepared]) -> Tensor:
@@ -121,10 +165,9 @@ def _loss(model: IntentModel, batch: Sequence[_Prepared]) -> Tensor:
     slots = torch.stack([p.slots for p in batch])
     entropy = nn.functional.cross_entropy
     loss: Tensor = entropy(scores.intent, intents)
-    known = (slots != IGNORED).any()
+    if not (slots != IGNORED).any():
+        return loss
     for number, logits in enumerate(tag_logits.split(model.values, dim=2)):
-        if not known:
-            break
         loss = loss + entropy(scores.slots[number], slots[:, number], ignore_index=IGNORED)
         # "Not being said" is the zero of the log-odds.
         full = nn.functional.pad(logits, (1, 0))
