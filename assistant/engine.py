@@ -103,6 +103,7 @@ class Engine:
             intent=self.decoder(),
             actions=actions,
             observe=observe,
+            early_commit=self.config.early_commit,
         )
 
     def keeper(self, enabled: bool = True) -> Keeper:
