@@ -18,6 +18,7 @@ What is observed, and kept for `assistant explain`, is the decision on the whole
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -46,16 +47,18 @@ from .types import (
     SpeechPaused,
     SpeechStart,
     SpeechStarted,
-    Stage,
     StageDelay,
     Utterance,
 )
+from .vad import Endpointer
 
 
 class WholeStream:
     """Stands in for the endpointer where a stream is one utterance from its first sample on."""
 
     latency_ms = 0.0
+    pause_latency_ms = math.inf
+    """It tells no pauses."""
 
     def __init__(self) -> None:
         self.reset()
@@ -87,7 +90,7 @@ class Pipeline:
 
     def __init__(
         self,
-        endpointer: Stage[Samples, SpeechEvent],
+        endpointer: Endpointer | WholeStream,
         features: FeatureExtractor,
         acoustic: AcousticScorer,
         intent: IntentDecoder,
@@ -126,7 +129,7 @@ class Pipeline:
         """The latency ledger: what every stage waits for, from its own parameters."""
         config = self.acoustic.config
         row = self.features.row_ms
-        return (
+        delays = (
             StageDelay("endpointer", self.endpointer.latency_ms, "hangover: decision after speech"),
             StageDelay(
                 "features",
@@ -140,6 +143,10 @@ class Pipeline:
             ),
             StageDelay("intent", self.intent.latency_ms, "the last row decides"),
         )
+        if not self.early_commit:
+            return delays
+        because = "early commit: decision at a pause, where nothing that may follow changes it"
+        return (*delays, StageDelay("pause", self.endpointer.pause_latency_ms, because))
 
     def _begin(self, start: int) -> None:
         self._start = start

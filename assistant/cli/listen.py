@@ -16,6 +16,7 @@ EXAMPLES = options.examples(
     "assistant listen: show what would be done",
     "assistant listen --execute --actions my-actions.yaml",
     "assistant listen --input-device USB --commands my-commands",
+    "assistant listen --execute --early-commit",
     "assistant listen --json | jq --unbuffered .intent",
 )
 
@@ -37,6 +38,7 @@ def command(
     actions: options.Actions = "actions.yaml",
     execute: options.Execute = False,
     device: options.Device = None,
+    early_commit: options.EarlyCommit = False,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Listen to the microphone, show what is understood, and act on it; Ctrl-C ends.
@@ -45,7 +47,7 @@ def command(
     """
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device)
+    configuration = options.configuration(config, bundle, commands, device, early_commit)
     runner = options.action_runner(actions, execute)
 
     from ..audio import Microphone

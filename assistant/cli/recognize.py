@@ -58,6 +58,7 @@ def command(
     actions: options.Actions = "actions.yaml",
     execute: options.Execute = False,
     device: options.Device = None,
+    early_commit: options.EarlyCommit = False,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Recognise the commands in recordings and show what would be done.
@@ -65,8 +66,9 @@ def command(
     A file that cannot be read is an error line; the others are still done, and the exit code is 2.
     """
     options.refuse_together((("--json", json), ("--events", events)))
+    options.refuse_together((("--whole", whole), ("--early-commit", early_commit)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device)
+    configuration = options.configuration(config, bundle, commands, device, early_commit)
     runner = options.action_runner(actions, execute)
 
     from ..engine import Engine

@@ -101,9 +101,7 @@ class Agreement:
                 bits |= 1 << len(layout.values) + index
         return bits
 
-    def _all_become(
-        self, path: GraphPath, so_far: Mapping[str, SlotValue], following: int
-    ) -> bool:
+    def _all_become(self, path: GraphPath, so_far: Mapping[str, SlotValue], following: int) -> bool:
         """Whether `so_far` has every slot of `path` at every end that may be reached."""
         layout = self.graph.layout
         return all(
