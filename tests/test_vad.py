@@ -20,6 +20,7 @@ from assistant.types import (
     Samples,
     SpeechAudio,
     SpeechEvent,
+    SpeechPaused,
     SpeechStart,
 )
 from assistant.vad import (
@@ -122,6 +123,9 @@ def utterances(events: Iterable[SpeechEvent]) -> list[tuple[int, int, EndReason,
             assert event.start == position
             audio.append(event.samples)
             position += event.samples.size
+        elif isinstance(event, SpeechPaused):
+            assert start is not None
+            assert event.at == position
         else:
             assert start is not None
             assert event.end == position

@@ -49,16 +49,18 @@ class Agreement:
         """Everything that can follow, for all junctions of `graph`."""
         layout = graph.layout
         junctions = np.arange(layout.junctions)
-        # Within a chain one stands between two words on the blank before the second.
-        first = np.array([word.first for word in layout.words])
-        inner = np.setdiff1d(first, layout.chain_first)
         targets = np.repeat(
             layout.entered, np.diff(layout.entered_from, append=len(layout.chain_first))
         )
-        chain = np.searchsorted(layout.chain_first, inner, side="right") - 1
+        # Within a chain a word is complete on its last label, and on the blank after it.
+        last = np.array([word.last for word in layout.words])
+        inner = np.setdiff1d([word.first for word in layout.words], layout.chain_first)
+        label = np.concatenate([last, inner])
+        chain = np.searchsorted(layout.chain_first, label, side="right") - 1
+        blanks = np.repeat([0, len(layout.labels)], [len(last), len(inner)])
         return cls(
             graph,
-            places=np.concatenate([junctions, inner + layout.junctions + len(layout.labels)]),
+            places=np.concatenate([junctions, label + blanks + layout.junctions]),
             junction=np.concatenate([junctions, targets[chain]]),
             following=_following(layout, targets),
         )
