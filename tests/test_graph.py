@@ -469,7 +469,7 @@ def test_intents_must_agree_too(graph):
     assert agreement.path(spoken, np.inf) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(problems(), st.booleans())
 def test_what_is_settled_stays_whatever_follows(problem, quiet):
     """The filler bounds what can be lost in n rows, so that a margin is a guarantee for them.

@@ -359,6 +359,23 @@ def test_any_cut_gives_the_same_events(recording: Samples, cut: int) -> None:
     assert_same(pieces + endpointer.flush(), whole)
 
 
+def test_a_pause_is_told_once_and_between_speech_and_end() -> None:
+    events = run(join(silence(0.5), speech(1.0), silence(0.45), speech(1.0), silence(1.5)))
+    kinds = [type(event) for event in events if not isinstance(event, SpeechAudio)]
+    assert kinds == [SpeechStart, SpeechPaused, SpeechPaused, SpeechEnd]
+    *_, last = pauses = [event.at for event in events if isinstance(event, SpeechPaused)]
+    (end,) = (event.end for event in events if isinstance(event, SpeechEnd))
+    assert pauses[0] < 2.1 * SAMPLE_RATE
+    # Speech has some silence of its own between syllables, so that the end may come a bit sooner.
+    assert end - last <= (CONFIG.hangover_ms - CONFIG.pause_ms) * SAMPLE_RATE // 1000
+
+
+def test_a_pause_longer_than_the_hangover_is_the_end() -> None:
+    config = EndpointConfig(pause_ms=800)
+    events = run(join(silence(0.5), speech(1.0), silence(1.5)), config)
+    assert not any(isinstance(event, SpeechPaused) for event in events)
+
+
 def test_utterances_hold_the_audio_of_the_stream(recording: Samples) -> None:
     for start, end, _, audio in utterances(run(recording)):
         np.testing.assert_array_equal(audio, recording[start:end])
