@@ -19,6 +19,7 @@ from assistant.types import (
     EndReason,
     Samples,
     SpeechAudio,
+    SpeechEnd,
     SpeechEvent,
     SpeechPaused,
     SpeechStart,
@@ -283,6 +284,13 @@ def test_a_configuration_that_cannot_be_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=names):
         Endpointer(replace(CONFIG, **change))  # type: ignore[arg-type]
+
+
+def test_quiet_counts_the_frames_since_the_last_voiced_one() -> None:
+    path = walk(frames("20+ 4- 1+ 3-"))
+    assert [state.quiet for state, _ in path[-10:]] == [0, 0, 1, 2, 3, 4, 0, 1, 2, 3]
+    assert EndpointState().quiet == 0
+    assert walk(frames("20+ 60-"))[-1][0].quiet == 0
 
 
 # ── the gate ───────────────────────────────────────────────────────────────────────────────
