@@ -113,6 +113,7 @@ class Engine:
             intent=self.decoder(),
             actions=actions,
             observe=observe,
+            early_commit=self.config.early_commit,
         )
 
     def policy(self, name: str | None = None) -> ActionPolicy:

@@ -26,6 +26,9 @@ PARTIAL_RESULT = ("features", "acoustic model", "intent")
 FINAL_DECISION = ("endpointer", "intent")
 """Stages that the decision waits for after the last word: the full-context pass then has all."""
 
+EARLY_DECISION = ("pause", "intent")
+"""Stages that an early decision waits for after the last word."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkSize:
@@ -50,13 +53,14 @@ class IntentSummary:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A line of the latency ledger, and which of the two answers it delays."""
+    """A line of the latency ledger, and which of the answers it delays."""
 
     stage: str
     milliseconds: float
     because: str
     partial_result: bool
     final_decision: bool
+    early_decision: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class Description:
     delays: tuple[Delay, ...]
     partial_result_ms: float
     final_decision_ms: float
+    early_decision_ms: float | None
+    """None without early commit."""
 
 
 def describe(engine: Engine, policy: ActionPolicy) -> Description:
@@ -129,6 +135,9 @@ def describe(engine: Engine, policy: ActionPolicy) -> Description:
         delays=delays,
         partial_result_ms=sum(d.milliseconds for d in delays if d.partial_result),
         final_decision_ms=sum(d.milliseconds for d in delays if d.final_decision),
+        early_decision_ms=sum(d.milliseconds for d in delays if d.early_decision)
+        if engine.config.early_commit
+        else None,
     )
 
 
@@ -158,4 +167,5 @@ def _delay(delay: StageDelay) -> Delay:
         delay.because,
         delay.stage in PARTIAL_RESULT,
         delay.stage in FINAL_DECISION,
+        delay.stage in EARLY_DECISION,
     )

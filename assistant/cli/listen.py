@@ -16,6 +16,7 @@ EXAMPLES = options.examples(
     "assistant listen: show what would be done",
     "assistant listen --execute --actions my-actions.yaml",
     "assistant listen --input-device USB --commands my-commands",
+    "assistant listen --execute --early-commit",
     "assistant listen --json | jq --unbuffered .intent",
 )
 
@@ -38,6 +39,7 @@ def command(
     execute: options.Execute = False,
     device: options.Device = None,
     false_alarms_per_hour: options.FalseAlarms = None,
+    early_commit: options.EarlyCommit = False,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Listen to the microphone, show what is understood, and act on it; Ctrl-C ends.
@@ -46,7 +48,9 @@ def command(
     """
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device, false_alarms_per_hour)
+    configuration = options.configuration(
+        config, bundle, commands, device, false_alarms_per_hour, early_commit
+    )
 
     from ..audio import Microphone
     from ..engine import Engine

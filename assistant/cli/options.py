@@ -77,6 +77,14 @@ Events = Annotated[
     bool,
     typer.Option("--events", help="Show every event as it happens, partial results included."),
 ]
+EarlyCommit = Annotated[
+    bool,
+    typer.Option(
+        "--early-commit",
+        help="Act at a pause, before the utterance's end, where nothing that may follow changes "
+        "what is meant ('early_commit: true' in the configuration).",
+    ),
+]
 NoKeep = Annotated[
     bool,
     typer.Option(
@@ -98,6 +106,7 @@ def configuration(
     commands: str | None = None,
     device: str | None = None,
     false_alarms: float | None = None,
+    early_commit: bool = False,
 ) -> AssistantConfig:
     """The configuration file, or the defaults without one, with the options in their places.
 
@@ -114,6 +123,7 @@ def configuration(
         bundle=bundle or base.bundle,
         commands=commands or base.commands,
         device=device or base.device,
+        early_commit=early_commit or base.early_commit,
     )
 
 

@@ -59,6 +59,7 @@ def command(
     execute: options.Execute = False,
     device: options.Device = None,
     false_alarms_per_hour: options.FalseAlarms = None,
+    early_commit: options.EarlyCommit = False,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Recognise the commands in recordings and show what would be done.
@@ -66,8 +67,11 @@ def command(
     A file that cannot be read is an error line; the others are still done, and the exit code is 2.
     """
     options.refuse_together((("--json", json), ("--events", events)))
+    options.refuse_together((("--whole", whole), ("--early-commit", early_commit)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device, false_alarms_per_hour)
+    configuration = options.configuration(
+        config, bundle, commands, device, false_alarms_per_hour, early_commit
+    )
 
     from ..engine import Engine
     from ..recording import realtime as at_speed

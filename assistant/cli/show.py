@@ -85,7 +85,10 @@ def _lines(shown: Description) -> list[Text]:
     for answer, total, delays in (
         ("partial result", shown.partial_result_ms, [d for d in shown.delays if d.partial_result]),
         ("final decision", shown.final_decision_ms, [d for d in shown.delays if d.final_decision]),
+        ("early decision", shown.early_decision_ms, [d for d in shown.delays if d.early_decision]),
     ):
+        if total is None:
+            continue
         lines.append(Text.assemble(f"  {answer:16}", (f"{total:7.1f} ms at most", "bold")))
         lines += [
             Text.assemble(f"    {d.stage:14}{d.milliseconds:7.1f} ms  ", (d.because, "dim"))

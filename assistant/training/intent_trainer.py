@@ -101,7 +101,7 @@ def train_intent_model(
     step = 0
     for _ in range(config.epochs):
         model.train()
-        groups = _groups(prepared, rng.permutation(len(prepared)), config.batch_size)
+        groups = _groups(prepared, rng.permutation(len(prepared)).tolist(), config.batch_size)
         for i in rng.permutation(len(groups)):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * min(1.0, 1.02 - step / steps)
