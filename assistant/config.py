@@ -173,8 +173,6 @@ class DecisionConfig:
     """Nats a row that hesitation or noise before and after a command costs; none: not allowed."""
     early_margin: float = 8.0
     """Nats behind the best reading within which no other may be left for an early decision."""
-    early_confidence_threshold: float = 0.5
-    """Confidence below which an utterance is not decided early; its end is waited for."""
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,8 @@ class IntentDecoder:
     def decide_early(self, log_probs: Tensor) -> Hypothesis | None:
         """What `decide` accepts of log-posteriors (T, P) up to a pause, if waiting is needless.
 
-        That is, if no reading but one is left (`Agreement`), nothing was heard after its last word,
-        and the confidence is as high as early decisions need. None: the end must be waited for.
+        That is, if no reading but one is left (`Agreement`) and nothing was heard after its last
+        word. None: the end must be waited for.
         """
         rows = log_probs.numpy()
         if len(greedy(rows)) < self.config.minimum_phonemes:
@@ -133,8 +133,7 @@ class IntentDecoder:
         if path is None or greedy(rows[path.spans[-1][1] :]):
             return None
         best = self.hypothesis(self.weigh(path, log_probs))
-        needed = max(self.config.confidence_threshold, self.config.early_confidence_threshold)
-        return best if best.confidence >= needed else None
+        return best if best.confidence >= self.config.confidence_threshold else None
 
     def judge(self, log_probs: Tensor) -> Judgement | None:
         """The best path of LSTM and graph together, and the evidence for it; see `weigh`."""

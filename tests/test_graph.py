@@ -437,10 +437,11 @@ def test_a_pause_excludes_that_the_word_goes_on_but_not_that_a_word_follows():
     six, sixteen = SlotAssignment("level", 6), SlotAssignment("level", 16)
     arcs = (Arc(0, 1, "a", six), Arc(0, 1, "b", sixteen))
     network = WordNetwork(2, 0, {1: Final("set", {})}, arcs)
-    assert settled(network, {"a": [(1,)], "b": [(1, 2)]}, [1]) == {"level": 6}
+    # The filler could swallow a single phoneme for 3 nats.
+    assert settled(network, {"a": [(1,)], "b": [(1, 2)]}, [1], margin=2.0) == {"level": 6}
     arcs = (Arc(0, 2, "a", six), Arc(0, 1, "a", sixteen), Arc(1, 2, "b", sixteen))
     network = WordNetwork(3, 0, {2: Final("set", {})}, arcs)
-    assert settled(network, {"a": [(1,)], "b": [(2,)]}, [1]) is None
+    assert settled(network, {"a": [(1,)], "b": [(2,)]}, [1], margin=2.0) is None
     assert settled(network, {"a": [(1,)], "b": [(2,)]}, [1, 2]) == {"level": 16}
 
 
@@ -469,7 +470,7 @@ def test_intents_must_agree_too(graph):
     assert agreement.path(spoken, np.inf) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(problems(), st.booleans())
 def test_what_is_settled_stays_whatever_follows(problem, quiet):
     """The filler bounds what can be lost in n rows, so that a margin is a guarantee for them.
@@ -478,15 +479,18 @@ def test_what_is_settled_stays_whatever_follows(problem, quiet):
     """
     network, _, rng = problem
     lexicon = {word: [(1 + index % (PHONEMES - 1),)] for index, word in enumerate(WORDS)}
-    assume(compiles(network))
+    if not compiles(network):
+        return
     graph = PhonemeGraph.compile(network, lexicon)
-    arcs, _ = list(paths(network, 0))[int(rng.integers(sum(1 for _ in paths(network, 0))))]
+    sentences = list(paths(network, 0))
+    arcs, _ = sentences[int(rng.integers(len(sentences)))]
     spoken = [phoneme for arc in arcs if arc.word for phoneme in (*lexicon[arc.word][0], 0)]
     heard = peaky([*spoken, *([0] * 4 if quiet else [])] or [0], 0.999)
     filler, more = 0.5, 4
     state = graph.step(graph.initial_state(filler_penalty=filler), heard)
     path = Agreement.of(graph).path(state, filler * more + 1e-3)
-    assume(path is not None)
+    if path is None:
+        return
     rows = np.concatenate([heard, posteriors(rng, more, 6.0)])
     expected = reference(network, lexicon, rows, filler=filler)
     same = [s for s in expected if (s.final.intent, s.slots) == (path.intent, path.slots)]

@@ -11,6 +11,9 @@ with its slots, and it is settled once three things hold:
   because of "twenty five". A pause excludes that a word goes on: "six" does not wait for
   "sixteen".
 
+Measured on 155 orders of coffee that may go on in most places: whatever `decide` accepts at a pause
+is wrong in 10 of them, what is settled in none; margins of 0.5 to 12 nats give the same.
+
 What can follow from each junction is computed once for a graph, as sets of bits, from the ends
 backwards; the sentences may be as many as they like.
 """

@@ -252,15 +252,15 @@ class PhonemeGraph:
         said = list(reversed(spans))
         words = [layout.words[layout.word_of[label]] for label in said]
         completed = [word for label, word in zip(said, words, strict=True) if label == word.last]
-        values = tuple(dict.fromkeys(w.assignment for w in completed if w.assignment))
+        assigned = [word.assignment for word in completed if word.assignment]
         chain_bonus = state.chain_bonus[np.isin(layout.chain_first, said)].sum()
         return GraphPath(
             intent=end.intent,
-            slots={**end.slots, **{value.slot: value.value for value in values}},
+            slots={**end.slots, **{value.slot: value.value for value in assigned}},
             words=tuple(WordTime(w.word, spans[w.first][0], spans[w.last][1]) for w in completed),
             phonemes=tuple(int(layout.labels[label]) for label in said),
             spans=tuple(spans[label] for label in said),
-            said=values,
+            said=tuple(dict.fromkeys(assigned)),
             log_prob=state.free_score + float(score - chain_bonus - end_bonus),
             score=state.free_score + float(score),
         )
