@@ -158,7 +158,7 @@ class IntentConfig:
 class DecisionConfig:
     """How a hypothesis is accepted or refused."""
 
-    lstm_weight: float = 0.15
+    lstm_weight: float = 0.3
     """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
     confidence_threshold: float = 0.5
     """Confidence below which an utterance is rejected."""
