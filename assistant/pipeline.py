@@ -129,8 +129,14 @@ class Pipeline:
         """The latency ledger: what every stage waits for, from its own parameters."""
         config = self.acoustic.config
         row = self.features.row_ms
-        delays = (
+        pause = StageDelay(
+            "pause",
+            self.endpointer.pause_latency_ms,
+            "early commit: decision at a pause, where nothing that may follow changes it",
+        )
+        return (
             StageDelay("endpointer", self.endpointer.latency_ms, "hangover: decision after speech"),
+            *((pause,) if self.early_commit else ()),
             StageDelay(
                 "features",
                 self.features.latency_ms,
@@ -143,10 +149,6 @@ class Pipeline:
             ),
             StageDelay("intent", self.intent.latency_ms, "the last row decides"),
         )
-        if not self.early_commit:
-            return delays
-        because = "early commit: decision at a pause, where nothing that may follow changes it"
-        return (*delays, StageDelay("pause", self.endpointer.pause_latency_ms, because))
 
     def _begin(self, start: int) -> None:
         self._start = start
