@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_bundle import build
 
 from assistant.actions import read_actions
@@ -350,3 +352,17 @@ def test_lint_lists_every_broken_example(
     report = json.loads(capsys.readouterr().out)
     found = [f for f in report["findings"] if f["kind"] == "example" and f["gravity"] == "error"]
     assert [f["where"] for f in found] == [f"{path}:11"] * 2
+
+
+def test_one_seed_compiles_to_the_same_bytes(bundle, tmp_path):
+    file = write(tmp_path, LIGHT)
+    for name, seed in (("first", 5), ("again", 5), ("other", 6)):
+        torch.manual_seed(len(name))  # whatever was drawn before
+        compile_commands([file], bundle, tmp_path / name, replace(BRIEF, seed=seed))
+    files = ("intent.safetensors", "network.json", "config.yaml")
+    first, again, other = (
+        [(tmp_path / name / file).read_bytes() for file in files]
+        for name in ("first", "again", "other")
+    )
+    assert first == again
+    assert first[0] != other[0]

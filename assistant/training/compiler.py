@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from ..actions import read_actions
 from ..bundle import CommandBundle, read_acoustic, write_commands
 from ..config import DecisionConfig, IntentConfig
@@ -67,6 +69,7 @@ def compile_commands(
     progress(0.03, "splicing")
     bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
     source = SentenceSource(commands, lexicon, bank)
+    torch.manual_seed(config.seed)
     model = new_intent_model(commands, len(acoustic.phonemes), IntentConfig())
     exact_lstm = train_intent_model(
         source, model, config, lambda share, state: progress(0.05 + 0.75 * share, state)
