@@ -400,7 +400,10 @@ def test_help_needs_no_torch_and_no_training() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["recognize", "listen", "explain", "devices", "show", "train"])
+@pytest.mark.parametrize(
+    "command",
+    ["recognize", "listen", "explain", "devices", "show", "train", "lint", "record", "adapt"],
+)
 def test_help_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     shown = capsys.readouterr().out

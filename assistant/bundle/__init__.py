@@ -4,6 +4,7 @@
     models/en-us/              config.yaml  acoustic.safetensors  golden.safetensors
                                posterior_bank.safetensors  CARD.md
     models/en-us/commands/X/   config.yaml  intent.safetensors  network.json
+                               base/ (the same as compiled, where X is adapted to a user)
 
 Weights are safetensors, everything else is text; nothing is pickled. Each file that depends on
 another names it by hash, and what does not fit is one clear error.

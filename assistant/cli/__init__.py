@@ -1,4 +1,4 @@
-"""The command line: `assistant recognize | listen | explain | devices | show | train | lint`.
+"""The command line: `assistant recognize | listen | explain | devices | show | …`, see `app`.
 
 A module a command; `options` holds what they share, `render` what results look like, `screen` where
 lines go. Exit codes: 0 done, 1 failure, 2 misuse or unreadable input, 130 Ctrl-C. What goes wrong
@@ -18,7 +18,7 @@ import typer
 
 from .. import __version__
 from ..errors import AssistantError
-from . import devices, explain, lint, listen, recognize, show, train
+from . import adapt, devices, explain, lint, listen, recognize, record, show, train
 from .screen import Screen, debugging
 
 app = typer.Typer(
@@ -42,6 +42,8 @@ app.command("devices", epilog=devices.EXAMPLES)(devices.command)
 app.command("show", epilog=show.EXAMPLES)(show.command)
 app.command("train", epilog=train.EXAMPLES)(train.command)
 app.command("lint", epilog=lint.EXAMPLES)(lint.command)
+app.command("record", epilog=record.EXAMPLES)(record.command)
+app.command("adapt", epilog=adapt.EXAMPLES)(adapt.command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
-
-import typer
 
 from . import options
 from .screen import Screen
@@ -22,14 +19,7 @@ EXAMPLES = options.examples(
 
 
 def command(
-    input_device: Annotated[
-        str | None,
-        typer.Option(
-            "--input-device",
-            metavar="NAME|INDEX",
-            help="Microphone, see 'assistant devices' (default: the system's).",
-        ),
-    ] = None,
+    input_device: options.InputDevice = None,
     json: options.Json = False,
     events: options.Events = False,
     commands: options.Commands = None,

@@ -85,6 +85,14 @@ EarlyCommit = Annotated[
         "what is meant ('early_commit: true' in the configuration).",
     ),
 ]
+InputDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--input-device",
+        metavar="NAME|INDEX",
+        help="Microphone, see 'assistant devices' (default: the system's).",
+    ),
+]
 NoKeep = Annotated[
     bool,
     typer.Option(
