@@ -51,6 +51,9 @@ class EndpointConfig:
     """Milliseconds kept from before the start window, so that the first word is not lost."""
     hangover_ms: int = 700
     """Milliseconds without speech that end an utterance."""
+    pause_ms: int = 240
+    """Milliseconds without speech after which an utterance may be decided early; see
+    `early_commit`."""
     end_ratio: float = 0.15
     """Share of voiced frames within the hangover up to which it counts as silence."""
     maximum_utterance_ms: int = 15_000
@@ -159,10 +162,17 @@ class DecisionConfig:
     """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
     confidence_threshold: float = 0.5
     """Confidence below which an utterance is rejected."""
+    false_alarms_per_hour: float | None = None
+    """Where given, the threshold is the one at which so many commands are heard in an hour of
+    other people's talk, as measured when the commands were compiled."""
+    confirmation_threshold: float = 0.8
+    """Confidence below which an action of `confirm: when-unsure` needs confirmation."""
     minimum_phonemes: int = 2
     """Utterances with fewer phonemes are noise."""
     filler_penalty: float | None = 3.0
     """Nats a row that hesitation or noise before and after a command costs; none: not allowed."""
+    early_margin: float = 8.0
+    """Nats behind the best reading within which no other may be left for an early decision."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +187,8 @@ class AssistantConfig:
     """Where networks run: auto, cpu or cuda."""
     threads: int = 1
     """CPU threads for the networks."""
+    early_commit: bool = False
+    """Whether to act at a pause, before the utterance's end, where all readings left agree."""
     keep_last: bool = True
     """Whether the last utterance is kept for `assistant explain`: what was heard, no sound."""
     audio: AudioConfig = field(default_factory=AudioConfig)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from .acoustic import AcousticScorer
-from .actions import ActionRunner
+from .actions import ActionPolicy, ActionRunner, load_policy, parse_policy
 from .bundle import AcousticBundle, CommandBundle, read_acoustic, read_commands
 from .config import AssistantConfig
 from .errors import UsageError
@@ -20,9 +20,12 @@ from .intent import Calibration, IntentDecoder
 from .kept import Keeper, Listener
 from .nn.encoder import StreamingEncoder
 from .pipeline import Pipeline, WholeStream
-from .resources import find_bundle, find_commands
+from .resources import find_bundle, find_commands, find_config
 from .types import Utterance
 from .vad import Endpointer
+
+POLICY = "actions.yaml"
+"""The policy of a command set that has no actions of its own."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -73,14 +76,21 @@ class Engine:
         Raises:
             BundleError: they are missing or do not fit together.
         """
+        if commands is not None:
+            config = replace(config, commands=str(commands))
         device = choose_device(config.device)
         torch.set_num_threads(config.threads)
         folder = find_bundle(config.bundle)
         acoustic = read_acoustic(folder)
-        compiled = read_commands(commands or find_commands(config.commands, folder), acoustic)
+        compiled = read_commands(find_commands(config.commands, folder), acoustic)
         for network in (acoustic.model, acoustic.encoder, compiled.model):
             if network is not None:
                 network.to(device)
+        wanted = config.decision.false_alarms_per_hour
+        if wanted is not None:
+            threshold = compiled.false_alarms.threshold(wanted)
+            decision = replace(config.decision, confidence_threshold=threshold)
+            config = replace(config, decision=decision)
         graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
         streaming = streaming_encoder(acoustic.encoder, device)
         return cls(config, device, acoustic, compiled, graph, streaming)
@@ -103,7 +113,28 @@ class Engine:
             intent=self.decoder(),
             actions=actions,
             observe=observe,
+            early_commit=self.config.early_commit,
         )
+
+    def policy(self, name: str | None = None) -> ActionPolicy:
+        """What each intent does.
+
+        Args:
+            name: a policy file; by default what the command set itself says, and where it says
+                nothing, the package's own.
+
+        Raises:
+            ConfigError: the policy is missing or has mistakes.
+        """
+        if name is None and self.commands.actions:
+            folder = find_commands(self.config.commands, self.acoustic.folder)
+            return parse_policy({"intents": self.commands.actions}, str(folder / "config.yaml"))
+        return load_policy(find_config(name or POLICY))
+
+    def actions(self, execute: bool, policy: str | None = None) -> ActionRunner:
+        """What acts as `policy` says, or in a dry run only says how it would."""
+        threshold = self.config.decision.confirmation_threshold
+        return ActionRunner(self.policy(policy), execute, threshold)
 
     def keeper(self, enabled: bool = True) -> Keeper:
         """Keeps the last utterance for `assistant explain`, unless `enabled` or the config say no.

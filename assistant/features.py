@@ -150,17 +150,18 @@ class FeatureExtractor:
 
     def flush(self) -> list[FeatureChunk]:
         """The utterance is over: zero-pad to a whole row, return the rest, reset."""
-        row_samples = self.frames_per_row * self.config.hop
-        total = -(-self._received // row_samples) * row_samples
-        chunks = []
-        if total:
-            self._pending.append(np.zeros(total - self._received, np.float32))
-            self._received = total
-            remaining = total // self.config.hop - self._state.frames
-            if remaining:
-                chunks = [self._advance(self._take(remaining, last=True), last=True)]
+        rest = self.rest()
+        chunks = [self._advance(rest, last=True)] if len(rest) else []
         self.reset()
         return chunks
+
+    def rest(self) -> Tensor:
+        """Log-mel frames (F, bins) of what is in no chunk yet, as `flush` makes them; keeps all."""
+        padding = -self._received % (self.frames_per_row * self.config.hop)
+        frames = (self._received + padding) // self.config.hop - self._state.frames
+        if not frames:
+            return torch.zeros(0, self.config.mel_bins)
+        return self._computed(np.pad(self._all_held(), (0, padding)), frames, last=True)
 
     @torch.inference_mode()
     def full_context(self, log_mel: Tensor) -> Tensor:
@@ -187,20 +188,27 @@ class FeatureExtractor:
         # One sample more than the window: reflecting the left edge must not touch the right one.
         return last * self.config.hop + self.log_mel.margin + 1
 
-    def _take(self, frames: int, last: bool = False) -> Tensor:
-        """Compute the next `frames` log-mel frames from the held samples."""
-        held = np.concatenate([self._held, *self._pending])
-        self._pending = []
+    def _take(self, frames: int) -> Tensor:
+        """Compute the next `frames` log-mel frames, and drop the samples no other one needs."""
+        held = self._all_held()
+        computed = self._computed(held, frames)
+        margin, hop = self.log_mel.margin, self.config.hop
+        keep = max(0, (self._state.frames + frames) * hop - margin - self._held_start)
+        self._pending, self._held = [], held[keep:]
+        self._held_start += keep
+        return computed
+
+    def _all_held(self) -> Samples:
+        return np.concatenate([self._held, *self._pending])
+
+    def _computed(self, held: Samples, frames: int, last: bool = False) -> Tensor:
+        """The next `frames` log-mel frames of the samples `held`; `last`: nothing follows them."""
         margin, hop = self.log_mel.margin, self.config.hop
         begin = self._state.frames * hop - margin - self._held_start
         end = (self._state.frames + frames - 1) * hop + margin - self._held_start
         edges = (max(0, -begin), max(0, end - len(held)) if last else 0)
         block = np.pad(held[max(0, begin) : end], edges, mode="reflect")
-        computed = self.log_mel.frames(torch.from_numpy(block))
-        keep = max(0, end - 2 * margin + hop)
-        self._held = held[keep:]
-        self._held_start += keep
-        return computed
+        return self.log_mel.frames(torch.from_numpy(block))
 
     @torch.inference_mode()
     def _advance(self, log_mel: Tensor, last: bool = False) -> FeatureChunk:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .config import DecisionConfig
+from .grammar.agreement import Agreement
 from .grammar.graph import GraphPath, GraphState, PhonemeGraph, free_loop_score, greedy
 from .grammar.network import SlotAssignment
 from .nn.intent_model import IntentModel, IntentScores
@@ -118,14 +120,24 @@ class IntentDecoder:
             )
         return best
 
+    def decide_early(self, log_probs: Tensor) -> Hypothesis | None:
+        """What `decide` accepts of log-posteriors (T, P) up to a pause, if waiting is needless.
+
+        That is, if no reading but one is left (`Agreement`) and nothing was heard after its last
+        word. None: the end must be waited for.
+        """
+        rows = log_probs.numpy()
+        if len(greedy(rows)) < self.config.minimum_phonemes:
+            return None
+        path = self._agreement.path(self._search(log_probs), self.config.early_margin)
+        if path is None or greedy(rows[path.spans[-1][1] :]):
+            return None
+        best = self.hypothesis(self.weigh(path, log_probs))
+        return best if best.confidence >= self.config.confidence_threshold else None
+
     def judge(self, log_probs: Tensor) -> Judgement | None:
         """The best path of LSTM and graph together, and the evidence for it; see `weigh`."""
-        weight = self.config.lstm_weight
-        scores = self.intent_scores(log_probs) if weight else None
-        bonus, intent_bonus = self.bonuses(scores, weight)
-        paths = self.graph.decode(
-            log_probs.numpy(), bonus, intent_bonus, filler_penalty=self.config.filler_penalty
-        )
+        paths = self.graph.best_paths(self._search(log_probs))
         return self.weigh(paths[0], log_probs) if paths else None
 
     def weigh(self, path: GraphPath, log_probs: Tensor) -> Judgement:
@@ -162,6 +174,18 @@ class IntentDecoder:
         """A path as a reading, with the confidence that its evidence gives."""
         confidence = self.calibration.confidence(judged.evidence)
         return self._hypothesis(judged.path, judged.log_ratio, confidence)
+
+    @cached_property
+    def _agreement(self) -> Agreement:
+        return Agreement.of(self.graph)
+
+    def _search(self, log_probs: Tensor) -> GraphState:
+        """LSTM and graph together over whole (T, P) log-posteriors."""
+        weight = self.config.lstm_weight
+        scores = self.intent_scores(log_probs) if weight else None
+        bonus, intent_bonus = self.bonuses(scores, weight)
+        state = self.graph.initial_state(bonus, intent_bonus, self.config.filler_penalty)
+        return self.graph.step(state, log_probs.numpy())
 
     def _slot_bonus(self, scores: IntentScores, weight: float) -> dict[SlotAssignment, float]:
         bonus: dict[SlotAssignment, float] = {}

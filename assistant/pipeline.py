@@ -7,10 +7,18 @@
 
 While someone speaks the streaming pass gives partial hypotheses; at the endpoint the utterance's
 log-mel goes through encoder and acoustic model once more at full context, and that decides.
+
+With early commit a pause may decide before the endpoint, in the same way: the full-context pass
+over all that was said so far. It does so only if nothing that may still be said would change the
+reading; then `Recognised` is told, marked as early, and its action performed. At the endpoint the
+whole utterance is decided as ever, and that closes it: `Confirmed` where it means the same;
+else `Contradicted`, which is reported and never acted on, because one utterance acts once at most.
+What is observed, and kept for `assistant explain`, is the decision on the whole.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -21,6 +29,8 @@ from .features import FeatureExtractor
 from .intent import IntentDecoder
 from .types import (
     ActionPerformed,
+    Confirmed,
+    Contradicted,
     EndReason,
     Event,
     FeatureChunk,
@@ -34,18 +44,21 @@ from .types import (
     SpeechAudio,
     SpeechEnd,
     SpeechEvent,
+    SpeechPaused,
     SpeechStart,
     SpeechStarted,
-    Stage,
     StageDelay,
     Utterance,
 )
+from .vad import Endpointer
 
 
 class WholeStream:
     """Stands in for the endpointer where a stream is one utterance from its first sample on."""
 
     latency_ms = 0.0
+    pause_latency_ms = math.inf
+    """It tells no pauses."""
 
     def __init__(self) -> None:
         self.reset()
@@ -77,21 +90,24 @@ class Pipeline:
 
     def __init__(
         self,
-        endpointer: Stage[Samples, SpeechEvent],
+        endpointer: Endpointer | WholeStream,
         features: FeatureExtractor,
         acoustic: AcousticScorer,
         intent: IntentDecoder,
         actions: ActionRunner | None = None,
         observe: Callable[[Utterance], None] | None = None,
+        early_commit: bool = False,
     ) -> None:
         """actions: None where an intent is only reported. observe: given every utterance as it is
-        decided, before its events come out; it must not take long."""
+        decided at its end, before its events come out; it must not take long. early_commit: whether
+        a pause may decide."""
         self.endpointer = endpointer
         self.features = features
         self.acoustic = acoustic
         self.intent = intent
         self.actions = actions
         self.observe = observe
+        self.early_commit = early_commit
         self.reset()
 
     def reset(self) -> None:
@@ -113,8 +129,14 @@ class Pipeline:
         """The latency ledger: what every stage waits for, from its own parameters."""
         config = self.acoustic.config
         row = self.features.row_ms
+        pause = StageDelay(
+            "pause",
+            self.endpointer.pause_latency_ms,
+            "early commit: decision at a pause, where nothing that may follow changes it",
+        )
         return (
             StageDelay("endpointer", self.endpointer.latency_ms, "hangover: decision after speech"),
+            *((pause,) if self.early_commit else ()),
             StageDelay(
                 "features",
                 self.features.latency_ms,
@@ -132,6 +154,7 @@ class Pipeline:
         self._start = start
         self._log_mel: list[torch.Tensor] = []
         self._partial: Hypothesis | None = None
+        self._early: Intent | None = None
         self.features.reset()
         self.acoustic.reset()
         self.intent.reset()
@@ -144,8 +167,10 @@ class Pipeline:
             case SpeechAudio(samples, start):
                 for chunk in self.features.feed(samples):
                     yield from self._follow(chunk, start + len(samples))
+            case SpeechPaused(at):
+                if self.early_commit and self._early is None:
+                    yield from self._decide_early(at)
             case SpeechEnd(end):
-                self._log_mel += [chunk.log_mel for chunk in self.features.flush()]
                 yield from self._decide(end)
 
     def _follow(self, chunk: FeatureChunk, at: int) -> Iterator[Event]:
@@ -153,28 +178,58 @@ class Pipeline:
         self._log_mel.append(chunk.log_mel)
         for posteriors in self.acoustic.feed(chunk):
             for hypothesis in self.intent.feed(posteriors):
+                if self._early is not None:
+                    continue  # it is decided: what is read now will not be acted on
                 if self._partial is None or _reading(hypothesis) != _reading(self._partial):
                     self._partial = hypothesis
                     yield PartialHypothesisChanged(at, hypothesis)
 
+    def _heard(self) -> torch.Tensor | None:
+        """The full-context pass over the utterance so far: (T, P); None where nothing was said."""
+        log_mel = torch.cat([*self._log_mel, self.features.rest()])
+        if not len(log_mel):
+            return None
+        return self.acoustic.full_context(self.features.full_context(log_mel))
+
+    def _decide_early(self, at: int) -> Iterator[Event]:
+        """Someone has paused: act now, if nothing that may follow would change what is meant."""
+        log_probs = self._heard()
+        hypothesis = self.intent.decide_early(log_probs) if log_probs is not None else None
+        if hypothesis is not None:
+            self._early = _intent(hypothesis)
+            yield from self._act(at, hypothesis, early=True)
+
     def _decide(self, end: int) -> Iterator[Event]:
-        """The full-context pass over the utterance, and what follows from it."""
-        start = self._start
-        decision: Hypothesis | Rejection = Rejection("no speech: nothing was said")
-        log_probs = torch.zeros(0, self.acoustic.config.phonemes)
-        if self._log_mel:
-            rows = self.features.full_context(torch.cat(self._log_mel))
-            log_probs = self.acoustic.full_context(rows)
+        """The utterance is over: the full-context pass over it, and what follows from it."""
+        start, early = self._start, self._early
+        log_probs = self._heard()
+        if log_probs is None:
+            log_probs = torch.zeros(0, self.acoustic.config.phonemes)
+            decision: Hypothesis | Rejection = Rejection("no speech: nothing was said")
+        else:
             decision = self.intent.decide(log_probs)
         if self.observe is not None:
             self.observe(Utterance(start, end, log_probs, decision))
-        if isinstance(decision, Rejection):
+        if early is not None:
+            same = isinstance(decision, Hypothesis) and (
+                (decision.intent, decision.slots) == (early.name, early.slots)
+            )
+            yield Confirmed(start, end) if same else Contradicted(start, end, early, decision)
+        elif isinstance(decision, Rejection):
             yield Rejected(start, end, decision)
-            return
-        intent = Intent(decision.intent, decision.slots, decision.text, decision.confidence)
-        yield Recognised(start, end, intent, decision)
+        else:
+            yield from self._act(end, decision)
+
+    def _act(self, end: int, hypothesis: Hypothesis, early: bool = False) -> Iterator[Event]:
+        """The utterance up to `end` was understood: the only place where anything is done."""
+        intent = _intent(hypothesis)
+        yield Recognised(self._start, end, intent, hypothesis, early)
         if self.actions is not None:
-            yield ActionPerformed(start, end, self.actions.perform(intent))
+            yield ActionPerformed(self._start, end, self.actions.perform(intent))
+
+
+def _intent(accepted: Hypothesis) -> Intent:
+    return Intent(accepted.intent, accepted.slots, accepted.text, accepted.confidence)
 
 
 def _reading(hypothesis: Hypothesis) -> tuple[str, str]:

@@ -80,6 +80,16 @@ class SpeechAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """Within an utterance, nothing has been said for a while up to sample `at`; said once a pause.
+
+    Speech may go on, or the utterance may end.
+    """
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnd:
     """The utterance is over; `end` is one past its last sample, hangover included."""
 
@@ -87,7 +97,7 @@ class SpeechEnd:
     reason: EndReason
 
 
-SpeechEvent = SpeechStart | SpeechAudio | SpeechEnd
+SpeechEvent = SpeechStart | SpeechAudio | SpeechPaused | SpeechEnd
 
 
 # ── networks ───────────────────────────────────────────────────────────────────────────────
@@ -179,6 +189,7 @@ class ActionStatus(Enum):
     DRY_RUN = "dry run"
     DONE = "done"
     FAILED = "failed"
+    UNCONFIRMED = "needs confirmation"
     NONE = "no action"
 
 
@@ -212,12 +223,17 @@ class PartialHypothesisChanged:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """The utterance [start, end) was understood."""
+    """The utterance [start, end) was understood.
+
+    early: at a pause, before the utterance was over, because all that could follow meant the same;
+    `end` is the pause. `Confirmed` or `Contradicted` closes the utterance then.
+    """
 
     start: int
     end: int
     intent: Intent
     hypothesis: Hypothesis
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +246,27 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The utterance [start, end), recognised early, means the same as a whole."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """The utterance [start, end), recognised early as `early`, is decided otherwise as a whole.
+
+    Nothing is done about it: what was done stays done, and one utterance acts once at most.
+    """
+
+    start: int
+    end: int
+    early: Intent
+    decision: Hypothesis | Rejection
+
+
+@dataclass(frozen=True, slots=True)
 class ActionPerformed:
     """The policy has dealt with the intent of the utterance [start, end)."""
 
@@ -238,7 +275,15 @@ class ActionPerformed:
     result: ActionResult
 
 
-Event = SpeechStarted | PartialHypothesisChanged | Recognised | Rejected | ActionPerformed
+Event = (
+    SpeechStarted
+    | PartialHypothesisChanged
+    | Recognised
+    | Rejected
+    | Confirmed
+    | Contradicted
+    | ActionPerformed
+)
 
 
 @dataclass(frozen=True, slots=True)

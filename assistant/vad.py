@@ -47,6 +47,7 @@ from .types import (
     SpeechAudio,
     SpeechEnd,
     SpeechEvent,
+    SpeechPaused,
     SpeechStart,
 )
 
@@ -104,6 +105,7 @@ class EndpointTiming:
     start_voiced: int
     pre_roll: int
     """Frames an utterance may begin before the decision, the start window included."""
+    pause: int
     hangover: int
     end_voiced: int
     maximum: int
@@ -130,6 +132,7 @@ class EndpointTiming:
             config.minimum_speech_ms <= config.start_window_ms,
             "minimum_speech_ms must fit into start_window_ms",
         )
+        _require(config.pause_ms >= frame, "pause_ms must be a frame or more")
         start_window = max(1, round(config.start_window_ms / frame))
         start_voiced = math.ceil(
             max(config.start_ratio * start_window, config.minimum_speech_ms / frame, 1) - 1e-9
@@ -139,6 +142,7 @@ class EndpointTiming:
             start_window=start_window,
             start_voiced=start_voiced,
             pre_roll=start_window + round(config.pre_roll_ms / frame),
+            pause=max(1, round(config.pause_ms / frame)),
             hangover=hangover,
             end_voiced=int(config.end_ratio * config.hangover_ms / frame + 1e-9),
             maximum=config.maximum_utterance_ms // frame,
@@ -196,6 +200,13 @@ class EndpointState:
         """Frames of the utterance under way; 0 without one."""
         return self.frames - self.start if self.phase in (Phase.SPEECH, Phase.ENDING) else 0
 
+    @property
+    def quiet(self) -> int:
+        """Unvoiced frames since the last voiced one of the utterance under way; 0 without one."""
+        if self.phase is not Phase.ENDING:
+            return 0
+        return (self.history & -self.history).bit_length() - 1
+
 
 def step(
     state: EndpointState, voiced: bool, timing: EndpointTiming
@@ -228,8 +239,9 @@ def step(
 class Endpointer:
     """Samples in, utterances out: `SpeechStart`, one `SpeechAudio` a frame, `SpeechEnd`.
 
-    Utterances never overlap; the audio of one is contiguous from its `start` to its `end`. At the
-    end of the stream the last `SpeechAudio` may be shorter than a frame.
+    A `SpeechPaused` follows the frame with which a pause is long enough for one. Utterances never
+    overlap; the audio of one is contiguous from its `start` to its `end`. At the end of the stream
+    the last `SpeechAudio` may be shorter than a frame.
     """
 
     def __init__(
@@ -252,6 +264,11 @@ class Endpointer:
     def latency_ms(self) -> float:
         """Milliseconds at most from the last voiced sample to `SpeechEnd`: hangover and a frame."""
         return (self._timing.hangover + 1) * self._frame_samples * 1000 / SAMPLE_RATE
+
+    @property
+    def pause_latency_ms(self) -> float:
+        """Milliseconds at most from the last voiced sample to `SpeechPaused`."""
+        return (self._timing.pause + 1) * self._frame_samples * 1000 / SAMPLE_RATE
 
     def feed(self, item: Samples) -> list[SpeechEvent]:
         """Take samples, shape (N,) for any N; return the events they settle."""
@@ -306,6 +323,8 @@ class Endpointer:
                     events.append(SpeechAudio(past, index * self._frame_samples))
         elif before.phase in (Phase.SPEECH, Phase.ENDING):
             events.append(SpeechAudio(frame, before.frames * self._frame_samples))
+        if self._state.quiet == self._timing.pause:
+            events.append(SpeechPaused(self._state.frames * self._frame_samples))
         if decision in _END_REASONS:
             end = self._state.end * self._frame_samples
             events.append(SpeechEnd(end, _END_REASONS[decision]))

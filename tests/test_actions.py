@@ -68,3 +68,24 @@ def test_a_new_kind_needs_only_the_decorator() -> None:
 def test_expand_says_what_is_missing() -> None:
     with pytest.raises(ActionError, match="slot 'a' was not said"):
         expand("{a}", {})
+
+
+@pytest.mark.parametrize(
+    ("confirm", "confidence", "status"),
+    [
+        ("always", 1.0, ActionStatus.UNCONFIRMED),
+        ("when-unsure", 0.79, ActionStatus.UNCONFIRMED),
+        ("when-unsure", 0.8, ActionStatus.DONE),
+        ("never", 0.5, ActionStatus.DONE),
+    ],
+)
+def test_what_needs_confirmation_is_not_done(
+    confirm: str, confidence: float, status: ActionStatus, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = parse_policy({"intents": {"lock": {"log": "locked", "confirm": confirm}}}, "p.yaml")
+    with caplog.at_level(logging.INFO, "assistant.actions"):
+        intent = Intent("lock", {}, "lock it", confidence)
+        result = ActionRunner(policy, execute=True, confirmation_threshold=0.8).perform(intent)
+    assert result.status is status
+    assert caplog.messages == (["locked"] if status is ActionStatus.DONE else [])
+    assert ("locked (not done: " in result.description) is (status is ActionStatus.UNCONFIRMED)

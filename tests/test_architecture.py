@@ -27,7 +27,7 @@ LAYERS = {
         "vad noise_gate",
         "features",
         "acoustic",
-        "intent explanation",
+        "intent explanation false_alarms",
         "actions",
     ],
     "machinery": ["nn", "grammar"],

@@ -1,5 +1,7 @@
 """The posterior bank: what is chosen for it, alignment, and splicing sentences from it."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +15,7 @@ from assistant.training.bank_speech import choose, hear
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.manifest import Recording, Split
+from assistant.training.mishearing import Mishearing, MishearingConfig
 from assistant.training.posterior_bank import PosteriorBank, Splicer, align, build_bank
 from assistant.training.posteriors import network_of
 
@@ -118,3 +121,29 @@ def test_a_text_that_is_not_heard_is_not_trusted(caches, tmp_path):
     chosen = choose(caches, 1.0, {}, seed=1)
     groups = hear(bundle, chosen, said, torch.device("cpu"), worst=0.1)
     assert all(aligned is None for group in groups for _, aligned in group)
+
+
+def test_nothing_is_spliced_from_an_utterance_that_is_left_out():
+    spoken = [([1, 2, 3], 0.9), ([3, 2, 1], 0.6)]
+    found = [align(peaky(p, certainty=c), tuple(p), noisy=False) for p, c in spoken]
+    splicer = Splicer(build_bank([f for f in found if f is not None]))
+    for without, certainty in ((0, 0.6), (1, 0.9)):
+        spliced = splicer.splice((1, 2, 3), False, np.random.default_rng(0), without)
+        assert np.allclose(np.exp(spliced.log_probs.max(axis=1)), certainty, atol=0.03)
+
+
+def test_sentences_are_misheard_as_the_model_mishears():
+    """A model that holds 4 likely where 3 is said takes 3 for 4, if for anything."""
+    unsure = peaky([1, 2, 3, 1], rows_each=2)
+    unsure[unsure.argmax(dim=1) == 3, 4] = np.log(0.4)
+    found = align(unsure, (1, 2, 3, 1), noisy=False)
+    assert found is not None
+    often = MishearingConfig(replaced=0.5, dropped=0.2, added=0.3)
+    mishearing = Mishearing(build_bank([found]), often)
+    said, rng = [1, 2, 3, 1], np.random.default_rng(0)
+    drawn = [mishearing.mishear(said, rng) for _ in range(400)]
+    assert all(places == sorted(places) for _, places in drawn)
+    assert {len(heard) for heard, _ in drawn} >= {2, 3, 4, 5, 6}
+    assert (said, [0, 1, 2, 3]) in drawn
+    taken = Counter(heard[places.index(2)] for heard, places in drawn if places.count(2) == 1)
+    assert taken[3] > taken[4] > 2 * sum(taken[p] for p in taken if p not in (3, 4))

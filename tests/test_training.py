@@ -21,6 +21,7 @@ from assistant.training.augmentation import (
 )
 from assistant.training.batches import Example, batches, collate
 from assistant.training.feature_cache import FeatureCache
+from assistant.training.intent_trainer import EarlyStopping
 from assistant.training.manifest import (
     Recording,
     held_out_noise,
@@ -249,3 +250,15 @@ def test_material_joins_copies_and_families_of_corpora(tmp_path):
 )
 def test_what_whisper_says_again_is_cut(said, kept):
     assert once(said) == kept
+
+
+def test_learning_stops_where_nothing_is_learnt_and_keeps_the_best():
+    stopping, model = EarlyStopping(patience=2), torch.nn.Linear(1, 1, bias=False)
+    seen = []
+    for epoch, loss in enumerate([3.0, 2.0, 2.5, 1.0, 1.5, 1.2, 0.1]):
+        torch.nn.init.constant_(model.weight, epoch)
+        seen.append(stopping.over(model, loss))
+        if seen[-1]:
+            break
+    assert seen == [False, False, False, False, False, True]
+    assert float(stopping.best["weight"]) == 3

@@ -19,7 +19,9 @@ from assistant.types import (
     EndReason,
     Samples,
     SpeechAudio,
+    SpeechEnd,
     SpeechEvent,
+    SpeechPaused,
     SpeechStart,
 )
 from assistant.vad import (
@@ -122,6 +124,9 @@ def utterances(events: Iterable[SpeechEvent]) -> list[tuple[int, int, EndReason,
             assert event.start == position
             audio.append(event.samples)
             position += event.samples.size
+        elif isinstance(event, SpeechPaused):
+            assert start is not None
+            assert event.at == position
         else:
             assert start is not None
             assert event.end == position
@@ -281,6 +286,13 @@ def test_a_configuration_that_cannot_be_is_refused_by_name(
         Endpointer(replace(CONFIG, **change))  # type: ignore[arg-type]
 
 
+def test_quiet_counts_the_frames_since_the_last_voiced_one() -> None:
+    path = walk(frames("20+ 4- 1+ 3-"))
+    assert [state.quiet for state, _ in path[-10:]] == [0, 0, 1, 2, 3, 4, 0, 1, 2, 3]
+    assert EndpointState().quiet == 0
+    assert walk(frames("20+ 60-"))[-1][0].quiet == 0
+
+
 # ── the gate ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -353,6 +365,23 @@ def test_any_cut_gives_the_same_events(recording: Samples, cut: int) -> None:
         pieces += endpointer.feed(buffer)
         buffer[:] = np.nan  # a device reuses its buffer: nothing may refer to it
     assert_same(pieces + endpointer.flush(), whole)
+
+
+def test_a_pause_is_told_once_and_between_speech_and_end() -> None:
+    events = run(join(silence(0.5), speech(1.0), silence(0.45), speech(1.0), silence(1.5)))
+    kinds = [type(event) for event in events if not isinstance(event, SpeechAudio)]
+    assert kinds == [SpeechStart, SpeechPaused, SpeechPaused, SpeechEnd]
+    *_, last = pauses = [event.at for event in events if isinstance(event, SpeechPaused)]
+    (end,) = (event.end for event in events if isinstance(event, SpeechEnd))
+    assert pauses[0] < 2.1 * SAMPLE_RATE
+    # Speech has some silence of its own between syllables, so that the end may come a bit sooner.
+    assert end - last <= (CONFIG.hangover_ms - CONFIG.pause_ms) * SAMPLE_RATE // 1000
+
+
+def test_a_pause_longer_than_the_hangover_is_the_end() -> None:
+    config = EndpointConfig(pause_ms=800)
+    events = run(join(silence(0.5), speech(1.0), silence(1.5)), config)
+    assert not any(isinstance(event, SpeechPaused) for event in events)
 
 
 def test_utterances_hold_the_audio_of_the_stream(recording: Samples) -> None:

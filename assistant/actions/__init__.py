@@ -4,7 +4,8 @@
 
     runner.py         performs what the policy says, or in a dry run only describes it
     policy.py         which rules an intent has; reads and checks the policy file
-    rule.py           when an action applies, and how slot values are prepared for it
+    rule.py           when an action applies and is confirmed, how slot values are prepared for it
+    written.py        what command files say their intents do, checked against what can be said
     kinds.py          the kinds of action there are, and how to add one
     log.py, run.py, http.py
                       one kind each, named as in the policy file
@@ -22,17 +23,20 @@ option. A further kind of action is a frozen dataclass under `@action_kind("name
 from .kinds import Action, action_kind
 from .placeholders import Slots, expand
 from .policy import ActionPolicy, load_policy, parse_policy
-from .rule import Rule
+from .rule import Confirm, Rule
 from .runner import ActionRunner
+from .written import read_actions
 
 __all__ = [
     "Action",
     "ActionPolicy",
     "ActionRunner",
+    "Confirm",
     "Rule",
     "Slots",
     "action_kind",
     "expand",
     "load_policy",
     "parse_policy",
+    "read_actions",
 ]

@@ -31,7 +31,7 @@ class Action(Protocol):
 ACTION_KINDS: dict[str, type[Action]] = {"log": LogAction, "run": RunAction, "http": HttpAction}
 """Kind of action by its key in the policy file."""
 
-RULE_KEYS = ("when", "defaults", "map")
+RULE_KEYS = ("when", "defaults", "map", "confirm")
 """The other keys of a rule, which no kind may take."""
 
 ActionClass = TypeVar("ActionClass", bound=type[Action])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,7 @@ from ..config import from_mapping, read_yaml
 from ..errors import ConfigError
 from ..types import Intent, SlotValue
 from .kinds import ACTION_KINDS, RULE_KEYS, Action
-from .placeholders import placeholders
-from .rule import Rule
+from .rule import Confirm, Rule
 from .text import slot_text
 
 
@@ -21,6 +21,8 @@ class ActionPolicy:
     """What the assistant may do: the rules of each intent, the first that fits counts."""
 
     rules: Mapping[str, Sequence[Rule]]
+    source: str = ""
+    """The file that says so."""
 
     def rule_for(self, intent: Intent) -> Rule | None:
         """The rule that decides about `intent`; None where there is none."""
@@ -49,10 +51,16 @@ def parse_policy(values: object, where: str) -> ActionPolicy:
             f"{where}: expected one key, 'intents', with an action for each intent; found {found}"
         )
     intents = _keys_and_values(values["intents"], f"{where}: intents")
-    return ActionPolicy({name: _rules(written, f"{where}: {name}") for name, written in intents})
+    rules = {name: parse_rules(written, f"{where}: {name}") for name, written in intents}
+    return ActionPolicy(rules, where)
 
 
-def _rules(written: object, where: str) -> tuple[Rule, ...]:
+def parse_rules(written: object, where: str) -> tuple[Rule, ...]:
+    """Check and build what an intent does: one rule, or a list of them.
+
+    Raises:
+        ConfigError: with `where` and what to write instead.
+    """
     if not isinstance(written, list):
         return (_rule(written, where),)
     if not written:
@@ -79,9 +87,17 @@ def _rule(written: object, where: str) -> Rule:
         slot: _slot_values(mapping, f"{where}: map: {slot}")
         for slot, mapping in _keys_and_values(values.get("map", {}), f"{where}: map")
     }
-    rule = Rule(action, when, defaults, words)
+    rule = Rule(action, when, defaults, words, _confirm(values, where))
     _check_slots(rule, where)
     return rule
+
+
+def _confirm(values: Mapping[str, Any], where: str) -> Confirm:
+    written = values.get("confirm", Confirm.NEVER.value)
+    with suppress(ValueError):
+        return Confirm(written)
+    choices = ", ".join(choice.value for choice in Confirm)
+    raise ConfigError(f"{where}: confirm: found {written!r}: write one of {choices}")
 
 
 def _action(kinds: Mapping[str, Any], where: str) -> Action:
@@ -103,19 +119,15 @@ def _action(kinds: Mapping[str, Any], where: str) -> Action:
         raise ConfigError(f"{where}: '{first}' is missing: write {name}: {{{first}: …}}")
     try:
         action: Action = from_mapping(kind, values, where)
-        _slots_named(action)  # so that a mistake in braces is found now
+        Rule(action).slots_named()  # so that a mistake in braces is found now
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
     return action
 
 
-def _slots_named(action: Action) -> set[str]:
-    return {slot for text in action.templates() for slot in placeholders(text)}
-
-
 def _check_slots(rule: Rule, where: str) -> None:
     """Every slot is of use, and every default is a value that the map knows."""
-    mapped = _slots_named(rule.action)
+    mapped = rule.slots_named().keys()
     for key, slots, users in (
         ("map", rule.map, mapped),
         ("defaults", rule.defaults, mapped | rule.when.keys()),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from ..errors import ActionError
 from ..types import SlotValue
-from .kinds import Action
-from .placeholders import Slots
+from .kinds import ACTION_KINDS, Action
+from .placeholders import Slots, placeholders
 from .text import slot_text
+
+
+class Confirm(Enum):
+    """When an action waits for the user to confirm it."""
+
+    ALWAYS = "always"
+    WHEN_UNSURE = "when-unsure"
+    NEVER = "never"
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,25 @@ class Rule:
     """Values of slots that were not said."""
     map: Mapping[str, Slots] = field(default_factory=dict)
     """What replaces the value of a slot, by its text; a value that is not listed is refused."""
+    confirm: Confirm = Confirm.NEVER
+    """Whether the user must confirm it first."""
+
+    def slots_named(self) -> dict[str, None]:
+        """The slots that the action itself names, in order."""
+        texts = self.action.templates()
+        return {slot: None for text in texts for slot in placeholders(text)}
+
+    def summary(self) -> str:
+        """Kind and action for people, placeholders as they are, and when it applies."""
+        kind = next(name for name, kind in ACTION_KINDS.items() if type(self.action) is kind)
+        text = self.action.describe({slot: f"{{{slot}}}" for slot in self.slots_named()})
+        text = text.replace("%7B", "{").replace("%7D", "}")  # in URLs braces are encoded
+        conditions = [
+            f"{slot} is {' or '.join(sorted(texts))}" for slot, texts in self.when.items()
+        ]
+        applies = f"  when {', '.join(conditions)}" if conditions else ""
+        asks = f"  (confirm: {self.confirm.value})" if self.confirm is not Confirm.NEVER else ""
+        return f"{kind}: {text}{applies}{asks}"
 
     def fits(self, said: Slots) -> bool:
         """Whether every slot of `when` has, said or by default, one of its texts."""

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import logging
 
+from ..config import DecisionConfig
 from ..errors import ActionError
 from ..types import ActionResult, ActionStatus, Intent
 from .policy import ActionPolicy
+from .rule import Confirm
 from .text import one_line
 
 logger = logging.getLogger(__name__)
 
 
 class ActionRunner:
-    """Performs what the policy says, or (`execute=False`, the dry run) only describes it."""
+    """Performs what the policy says, or (`execute=False`, the dry run) only describes it.
 
-    def __init__(self, policy: ActionPolicy, execute: bool) -> None:
+    What needs confirmation is not performed: nobody can be asked yet.
+    """
+
+    def __init__(
+        self,
+        policy: ActionPolicy,
+        execute: bool,
+        confirmation_threshold: float = DecisionConfig.confirmation_threshold,
+    ) -> None:
+        """confirmation_threshold: that of `DecisionConfig`."""
         self.policy = policy
         self.execute = execute
+        self.confirmation_threshold = confirmation_threshold
 
     def perform(self, intent: Intent) -> ActionResult:
         """Carry out `intent`; waits for the action, at most for its time-out.
@@ -32,6 +44,9 @@ class ActionRunner:
         try:
             slots = rule.slots(intent.slots)
             description = one_line(rule.action.describe(slots))
+            if reason := self._doubt(rule.confirm, intent.confidence):
+                description = f"{description} (not done: {reason})"
+                return ActionResult(intent.name, ActionStatus.UNCONFIRMED, description)
             if not self.execute:
                 return ActionResult(intent.name, ActionStatus.DRY_RUN, description)
             output = rule.action.perform(slots)
@@ -43,3 +58,12 @@ class ActionRunner:
         else:
             return ActionResult(intent.name, ActionStatus.DONE, description, output)
         return ActionResult(intent.name, ActionStatus.FAILED, one_line(f"{intent.name}: {failure}"))
+
+    def _doubt(self, confirm: Confirm, confidence: float) -> str:
+        """Why the action needs confirmation; empty where it needs none."""
+        threshold = self.confirmation_threshold
+        if confirm is Confirm.ALWAYS:
+            return "it is always confirmed first"
+        if confirm is Confirm.WHEN_UNSURE and confidence < threshold:
+            return f"confidence {confidence:.2f} is below {threshold:.2f}"
+        return ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..config import IntentConfig, from_mapping, to_mapping
 from ..errors import BundleError
+from ..false_alarms import FalseAlarms
 from ..grammar.network import Arc, Final, SlotAssignment, WordNetwork
 from ..nn.intent_model import IntentModel
 from ..types import SlotValue
@@ -42,6 +44,10 @@ class CommandBundle:
     calibration_bias: float
     source_hash: str
     """SHA-256 of the command files."""
+    false_alarms: FalseAlarms = field(default_factory=FalseAlarms)
+    """What other people's talk was taken for when the commands were compiled."""
+    actions: Mapping[str, Any] = field(default_factory=dict)
+    """What the command files say each intent does, as `intents` of a policy file; not checked."""
 
 
 def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle) -> None:
@@ -72,8 +78,13 @@ def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle
                 "weights": list(bundle.calibration_weights),
                 "bias": bundle.calibration_bias,
             },
+            "false_alarms": {
+                "hours": bundle.false_alarms.hours,
+                "confidences": list(bundle.false_alarms.confidences),
+            },
             "intents": list(bundle.intents),
             "slots": {slot: list(values) for slot, values in bundle.slots.items()},
+            **({"actions": dict(bundle.actions)} if bundle.actions else {}),
         },
     )
 
@@ -100,6 +111,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
     load_into(model, read_weights(path), path)
     network, lexicon = _read_network(folder / "network.json")
     calibration = section(config, "calibration", folder)
+    alarms = config.get("false_alarms", {"hours": 0.0, "confidences": []})
     return CommandBundle(
         language=section(config, "language", folder),
         intents=intents,
@@ -110,6 +122,8 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         calibration_weights=tuple(calibration["weights"]),
         calibration_bias=float(calibration["bias"]),
         source_hash=section(config, "source_sha256", folder),
+        false_alarms=FalseAlarms(float(alarms["hours"]), tuple(alarms["confidences"])),
+        actions=config.get("actions", {}),
     )
 
 

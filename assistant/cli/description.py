@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
+from ..actions import ActionPolicy
 from ..config import FeatureConfig
 from ..engine import Engine
-from ..grammar.network import WordNetwork, count_sentences
+from ..grammar.network import WordNetwork, count_sentences, slots_of
 from ..grammar.sampling import sample_sentence
 from ..resources import find_commands
 from ..types import SlotValue, StageDelay
@@ -24,6 +25,9 @@ PARTIAL_RESULT = ("features", "acoustic model", "intent")
 """Stages that a partial result waits for, from the sound to the screen."""
 FINAL_DECISION = ("endpointer", "intent")
 """Stages that the decision waits for after the last word: the full-context pass then has all."""
+
+EARLY_DECISION = ("pause", "intent")
+"""Stages that an early decision waits for after the last word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +47,20 @@ class IntentSummary:
     name: str
     slots: Mapping[str, tuple[SlotValue, ...]]
     examples: tuple[str, ...]
+    actions: tuple[str, ...] = ()
+    """What each of its rules does, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A line of the latency ledger, and which of the two answers it delays."""
+    """A line of the latency ledger, and which of the answers it delays."""
 
     stage: str
     milliseconds: float
     because: str
     partial_result: bool
     final_decision: bool
+    early_decision: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +76,25 @@ class Description:
     acoustic_sha256: str
     commands: str
     source_sha256: str
+    actions: str
+    """The file that says what the intents do."""
     sentences: int
     words: int
     graph_states: int
+    threshold: float
+    """Confidence below which an utterance is refused."""
+    false_alarms_per_hour: float | None
+    """Of other people's talk at that threshold; None where it was not measured when compiling."""
     intents: tuple[IntentSummary, ...]
     delays: tuple[Delay, ...]
     partial_result_ms: float
     final_decision_ms: float
+    early_decision_ms: float | None
+    """None without early commit."""
 
 
-def describe(engine: Engine) -> Description:
-    """Everything about what `engine` has loaded."""
+def describe(engine: Engine, policy: ActionPolicy) -> Description:
+    """Everything about what `engine` has loaded, and what its intents do by `policy`."""
     acoustic, compiled = engine.acoustic, engine.commands
     folder = find_commands(engine.config.commands, acoustic.folder)
     networks: list[tuple[str, nn.Module | None, Path]] = [
@@ -87,6 +102,8 @@ def describe(engine: Engine) -> Description:
         ("acoustic model", acoustic.model, acoustic.folder / "acoustic.safetensors"),
         ("intent model", compiled.model, folder / "intent.safetensors"),
     ]
+    alarms = compiled.false_alarms
+    threshold = engine.config.decision.confidence_threshold
     delays = tuple(_delay(delay) for delay in engine.pipeline().delays())
     return Description(
         bundle=acoustic.name,
@@ -102,13 +119,25 @@ def describe(engine: Engine) -> Description:
         acoustic_sha256=acoustic.hash,
         commands=str(folder),
         source_sha256=compiled.source_hash,
+        actions=policy.source,
         sentences=count_sentences(compiled.network),
         words=len(compiled.lexicon),
         graph_states=engine.graph.states,
-        intents=summarise(compiled.network, compiled.intents),
+        threshold=threshold,
+        false_alarms_per_hour=alarms.per_hour(threshold) if alarms.is_measured else None,
+        intents=tuple(
+            replace(
+                intent,
+                actions=tuple(rule.summary() for rule in policy.rules.get(intent.name, ())),
+            )
+            for intent in summarise(compiled.network, compiled.intents)
+        ),
         delays=delays,
         partial_result_ms=sum(d.milliseconds for d in delays if d.partial_result),
         final_decision_ms=sum(d.milliseconds for d in delays if d.final_decision),
+        early_decision_ms=sum(d.milliseconds for d in delays if d.early_decision)
+        if engine.config.early_commit
+        else None,
     )
 
 
@@ -127,27 +156,6 @@ def summarise(network: WordNetwork, intents: Sequence[str]) -> tuple[IntentSumma
     )
 
 
-def slots_of(network: WordNetwork, intent: str) -> dict[str, tuple[SlotValue, ...]]:
-    """The values that sentences of `intent` can give each slot, said or fixed."""
-    slots: dict[str, dict[SlotValue, None]] = {}
-    leads_there = set()
-    for node, final in network.finals.items():
-        if final.intent == intent:
-            leads_there.add(node)
-            for slot, value in final.slots.items():
-                slots.setdefault(slot, {})[value] = None
-    for arc in reversed(network.arcs):
-        if arc.target in leads_there:
-            leads_there.add(arc.source)
-            if arc.assignment is not None:
-                slots.setdefault(arc.assignment.slot, {})[arc.assignment.value] = None
-    return {slot: _in_order(list(values)) for slot, values in sorted(slots.items())}
-
-
-def _in_order(values: list[SlotValue]) -> tuple[SlotValue, ...]:
-    return tuple(sorted(values, key=lambda v: (isinstance(v, str), v)))
-
-
 def _parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -159,4 +167,5 @@ def _delay(delay: StageDelay) -> Delay:
         delay.because,
         delay.stage in PARTIAL_RESULT,
         delay.stage in FINAL_DECISION,
+        delay.stage in EARLY_DECISION,
     )

@@ -45,7 +45,8 @@ def command(
 ) -> None:
     """Say what will be misunderstood in command files, and why, before anyone speaks.
 
-    Errors: sentences of two meanings, words without pronunciation, values that sound the same.
+    Errors: sentences of two meanings, words without pronunciation, values that sound the same,
+    examples that are not kept.
     Warnings: values and sentences that sound alike to the bundle's model, sentences written twice,
     lines that others make needless, phrases too short to stand alone, pronunciations not needed.
 

@@ -13,6 +13,7 @@ EXAMPLES = options.examples(
     "assistant listen: show what would be done",
     "assistant listen --execute --actions my-actions.yaml",
     "assistant listen --input-device USB --commands my-commands",
+    "assistant listen --execute --early-commit",
     "assistant listen --json | jq --unbuffered .intent",
 )
 
@@ -24,9 +25,11 @@ def command(
     commands: options.Commands = None,
     bundle: options.Bundle = None,
     config: options.ConfigFile = None,
-    actions: options.Actions = "actions.yaml",
+    actions: options.Actions = None,
     execute: options.Execute = False,
     device: options.Device = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
+    early_commit: options.EarlyCommit = False,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Listen to the microphone, show what is understood, and act on it; Ctrl-C ends.
@@ -35,8 +38,9 @@ def command(
     """
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device)
-    runner = options.action_runner(actions, execute)
+    configuration = options.configuration(
+        config, bundle, commands, device, false_alarms_per_hour, early_commit
+    )
 
     from ..audio import Microphone
     from ..engine import Engine
@@ -47,16 +51,18 @@ def command(
     if input_device is not None:
         audio = replace(audio, device=input_device)
     engine = Engine.load(configuration)
+    runner = engine.actions(execute, actions)
     report = new_report(screen, json, events or not screen.is_live)
     with (
         engine.keeper(enabled=not no_keep) as keeper,
         Microphone(audio, notify=screen.warning) as microphone,
     ):
         pipeline = engine.pipeline(observe=keeper.observe)
+        acting = f"acting as {runner.policy.source} says" if execute else "dry run (--execute acts)"
         screen.note(
             f"listening to {microphone.device}, {microphone.rate} Hz, {microphone.channels} "
             f"channel{'s' if microphone.channels > 1 else ''}; "
-            f"{'acting' if execute else 'dry run (--execute acts)'}; Ctrl-C ends"
+            f"{acting}; Ctrl-C ends"
         )
         try:
             listen(microphone, pipeline, runner, report, screen)

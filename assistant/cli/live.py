@@ -131,6 +131,8 @@ class StatusLine:
                 self.speaking, self.partial = True, Text()
             case PartialHypothesisChanged(_, hypothesis):
                 self.partial = partial_line(hypothesis)
+            case Recognised(early=True):  # whoever spoke may go on
+                self.partial = Text()
             case _:
                 self.speaking, self.partial = False, Text()
 

@@ -1,21 +1,16 @@
 """Options that several commands share, and the configuration they amount to."""
 
-# ruff: noqa: PLC0415 - what is slow to load waits until the command runs
-
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..config import AssistantConfig, load
 from ..errors import UsageError
-
-if TYPE_CHECKING:
-    from ..actions import ActionRunner
 
 Bundle = Annotated[
     str | None,
@@ -48,13 +43,31 @@ Device = Annotated[
         help="Where the networks run (default: auto).",
     ),
 ]
+FalseAlarms = Annotated[
+    float | None,
+    typer.Option(
+        "--false-alarms-per-hour",
+        metavar="N",
+        help="How often an hour of other people's talk may be taken for a command: sets the "
+        "confidence that is asked for ('assistant show' tells what it is now).",
+    ),
+]
 Actions = Annotated[
-    str,
-    typer.Option("--actions", metavar="FILE", help="Policy: which action each intent stands for."),
+    str | None,
+    typer.Option(
+        "--actions",
+        metavar="FILE",
+        help="Policy: which action each intent stands for (default: the command set's own "
+        "'actions', and where it has none, the package's actions.yaml).",
+    ),
 ]
 Execute = Annotated[
     bool,
-    typer.Option("--execute", help="Really act; without it actions are only shown (dry run)."),
+    typer.Option(
+        "--execute",
+        help="Really act, as the policy or else the command set says (see 'assistant show'); "
+        "without it actions are only shown (dry run).",
+    ),
 ]
 Json = Annotated[
     bool,
@@ -63,6 +76,14 @@ Json = Annotated[
 Events = Annotated[
     bool,
     typer.Option("--events", help="Show every event as it happens, partial results included."),
+]
+EarlyCommit = Annotated[
+    bool,
+    typer.Option(
+        "--early-commit",
+        help="Act at a pause, before the utterance's end, where nothing that may follow changes "
+        "what is meant ('early_commit: true' in the configuration).",
+    ),
 ]
 InputDevice = Annotated[
     str | None,
@@ -92,6 +113,8 @@ def configuration(
     bundle: str | None = None,
     commands: str | None = None,
     device: str | None = None,
+    false_alarms: float | None = None,
+    early_commit: bool = False,
 ) -> AssistantConfig:
     """The configuration file, or the defaults without one, with the options in their places.
 
@@ -99,24 +122,17 @@ def configuration(
         ConfigError: the file is missing or has mistakes.
     """
     base = load(config) if config is not None else AssistantConfig()
+    decision = base.decision
+    if false_alarms is not None:
+        decision = replace(decision, false_alarms_per_hour=false_alarms)
     return replace(
         base,
+        decision=decision,
         bundle=bundle or base.bundle,
         commands=commands or base.commands,
         device=device or base.device,
+        early_commit=early_commit or base.early_commit,
     )
-
-
-def action_runner(policy: str, execute: bool) -> ActionRunner:
-    """What acts, or in a dry run only says how it would.
-
-    Raises:
-        ConfigError: the policy is missing or has mistakes.
-    """
-    from ..actions import ActionRunner, load_policy
-    from ..resources import find_config
-
-    return ActionRunner(load_policy(find_config(policy)), execute)
 
 
 def refuse_together(options: Sequence[tuple[str, bool]]) -> None:

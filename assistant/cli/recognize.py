@@ -55,9 +55,11 @@ def command(
     commands: options.Commands = None,
     bundle: options.Bundle = None,
     config: options.ConfigFile = None,
-    actions: options.Actions = "actions.yaml",
+    actions: options.Actions = None,
     execute: options.Execute = False,
     device: options.Device = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
+    early_commit: options.EarlyCommit = False,
     no_keep: options.NoKeep = False,
 ) -> None:
     """Recognise the commands in recordings and show what would be done.
@@ -65,9 +67,11 @@ def command(
     A file that cannot be read is an error line; the others are still done, and the exit code is 2.
     """
     options.refuse_together((("--json", json), ("--events", events)))
+    options.refuse_together((("--whole", whole), ("--early-commit", early_commit)))
     screen = Screen()
-    configuration = options.configuration(config, bundle, commands, device)
-    runner = options.action_runner(actions, execute)
+    configuration = options.configuration(
+        config, bundle, commands, device, false_alarms_per_hour, early_commit
+    )
 
     from ..engine import Engine
     from ..recording import realtime as at_speed
@@ -75,6 +79,7 @@ def command(
     from .sources import open_source, recut
 
     engine = Engine.load(configuration)
+    runner = engine.actions(execute, actions)
     report = new_report(screen, json, events)
     exit_code = 0
     with engine.keeper(enabled=not no_keep) as keeper:

@@ -17,6 +17,8 @@ from ..types import (
     ActionPerformed,
     ActionResult,
     ActionStatus,
+    Confirmed,
+    Contradicted,
     Event,
     Hypothesis,
     PartialHypothesisChanged,
@@ -35,8 +37,13 @@ _STATUS_STYLE = {
     ActionStatus.DRY_RUN: "cyan",
     ActionStatus.DONE: "green",
     ActionStatus.FAILED: "red",
+    ActionStatus.UNCONFIRMED: "yellow",
     ActionStatus.NONE: "dim",
 }
+
+
+Decided = Recognised | Rejected | Contradicted
+"""What an object of JSON tells."""
 
 
 class Report(Protocol):
@@ -73,6 +80,8 @@ class UtteranceReport:
             case Rejected(start, end):
                 self._utterances += 1
                 self._line(time_span(start, end), rejected_line(event))
+            case Contradicted(start, end):
+                self._line(time_span(start, end), contradicted_line(event))
             case ActionPerformed():
                 self._screen.result(Text("    ").append_text(action_line(event.result)))
 
@@ -113,6 +122,10 @@ class EventReport:
                 self._line(end, "recognised", recognised_line(event))
             case Rejected(_, end):
                 self._line(end, "rejected", Text(event.rejection.reason, "yellow"))
+            case Confirmed(_, end):
+                self._line(end, "confirmed", Text("the whole utterance means the same"))
+            case Contradicted(_, end):
+                self._line(end, "contradicted", Text(contradiction(event), "yellow"))
             case ActionPerformed(_, end, result):
                 self._line(end, "action", action_line(result))
 
@@ -141,7 +154,7 @@ class JsonReport:
     def show(self, event: Event) -> None:
         """See `Report`."""
         match event:
-            case Rejected():
+            case Rejected() | Contradicted():
                 self._write(event, None)
             case Recognised():
                 self._awaiting_action[event.start] = event
@@ -155,7 +168,7 @@ class JsonReport:
         if not self._utterances and self._file:
             self._screen.note(f"{self._file}: no speech")
 
-    def _write(self, decision: Recognised | Rejected, action: ActionResult | None) -> None:
+    def _write(self, decision: Decided, action: ActionResult | None) -> None:
         self._utterances += 1
         write_json(self._screen, result_object(self._file, decision, action))
 
@@ -173,28 +186,50 @@ def write_json(screen: Screen, value: Mapping[str, Any]) -> None:
     screen.output.out(json_format.dumps(value, ensure_ascii=not utf8), highlight=False)
 
 
-def result_object(
-    file: str, decision: Recognised | Rejected, action: ActionResult | None
-) -> dict[str, Any]:
+def result_object(file: str, decision: Decided, action: ActionResult | None) -> dict[str, Any]:
     """An utterance for programs.
 
     `start` and `end` are seconds from the start of the file; of a rejection, `text` and
-    `confidence` are those of the nearest sentence ("" and 0 where there is none).
+    `confidence` are those of the nearest sentence ("" and 0 where there is none). `action` is what
+    was or would be done; it begins with "needs confirmation: " where it was not, for that reason.
+
+    With early commit, an object with `early` was told at a pause. One with `contradicts` follows it
+    only where the whole utterance is decided otherwise: it has no intent, and `contradicts` is what
+    was done.
     """
-    recognised = isinstance(decision, Recognised)
-    best = decision.hypothesis if isinstance(decision, Recognised) else decision.rejection.best
-    acted = action is not None and action.status is not ActionStatus.NONE
+    best: Hypothesis | None
+    rejected: str | None
+    more: dict[str, Any] = {}
+    match decision:
+        case Recognised():
+            best, rejected = decision.hypothesis, None
+            more = {"early": True} if decision.early else {}
+        case Rejected():
+            best, rejected = decision.rejection.best, decision.rejection.reason
+        case Contradicted(_, _, early, whole):
+            best = whole if isinstance(whole, Hypothesis) else whole.best
+            rejected = contradiction(decision)
+            more = {"contradicts": {"intent": early.name, "slots": dict(early.slots)}}
     return {
         "file": file,
         "start": round(seconds(decision.start), 3),
         "end": round(seconds(decision.end), 3),
-        "intent": best.intent if best and recognised else None,
-        "slots": dict(best.slots) if best and recognised else {},
+        "intent": best.intent if best and rejected is None else None,
+        "slots": dict(best.slots) if best and rejected is None else {},
         "text": best.text if best else "",
         "confidence": round(best.confidence, 4) if best else 0.0,
-        "rejected": None if isinstance(decision, Recognised) else decision.rejection.reason,
-        "action": action.description if action and acted else None,
+        "rejected": rejected,
+        "action": _action_text(action),
+        **more,
     }
+
+
+def _action_text(action: ActionResult | None) -> str | None:
+    if action is None or action.status is ActionStatus.NONE:
+        return None
+    if action.status is ActionStatus.UNCONFIRMED:
+        return f"{action.status.value}: {action.description}"
+    return action.description
 
 
 def time_span(start: int, end: int) -> str:
@@ -213,9 +248,12 @@ def slots_text(slots: Mapping[str, SlotValue]) -> str:
 def recognised_line(event: Recognised) -> Text:
     """The sentence, what it means, how sure that is."""
     intent = event.intent
-    meaning = " ".join(filter(None, (intent.name, slots_text(intent.slots))))
+    certain = f"  ({intent.confidence:.2f}{', early' if event.early else ''})"
     return Text.assemble(
-        (intent.text, "bold green"), "  →  ", meaning, (f"  ({intent.confidence:.2f})", "dim")
+        (intent.text, "bold green"),
+        "  →  ",
+        meaning(intent.name, intent.slots),
+        (certain, "dim"),
     )
 
 
@@ -224,10 +262,31 @@ def rejected_line(event: Rejected) -> Text:
     return Text.assemble(("rejected: ", "yellow"), event.rejection.reason)
 
 
+def contradicted_line(event: Contradicted) -> Text:
+    """That the whole says something else than what was acted on."""
+    return Text.assemble(("contradicted: ", "yellow"), contradiction(event))
+
+
+def contradiction(event: Contradicted) -> str:
+    """What was decided early, and how the whole utterance differs."""
+    early, whole = event.early, event.decision
+    said = f"decided early as '{early.text}', {meaning(early.name, early.slots)}"
+    if isinstance(whole, Hypothesis):
+        other = f"reads '{whole.text}', {meaning(whole.intent, whole.slots)}"
+    else:
+        other = f"is {whole.reason}"
+    return f"{said}; the whole utterance {other}; nothing more is done"
+
+
+def meaning(intent: str, slots: Mapping[str, SlotValue]) -> str:
+    """An intent with its slots; empty where neither is known."""
+    return " ".join(filter(None, (intent, slots_text(slots))))
+
+
 def partial_line(hypothesis: Hypothesis) -> Text:
     """What has been read so far, and the intent as soon as only one is left."""
-    meaning = " ".join(filter(None, (hypothesis.intent, slots_text(hypothesis.slots))))
-    return Text.assemble(f"{hypothesis.text} …", (f"  {meaning}" if meaning else "", "dim"))
+    known = meaning(hypothesis.intent, hypothesis.slots)
+    return Text.assemble(f"{hypothesis.text} …", (f"  {known}" if known else "", "dim"))
 
 
 def action_line(result: ActionResult) -> Text:

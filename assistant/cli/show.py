@@ -33,9 +33,13 @@ def command(
     commands: options.Commands = None,
     bundle: options.Bundle = None,
     config: options.ConfigFile = None,
+    actions: options.Actions = None,
     device: options.Device = None,
 ) -> None:
-    """Show the bundle, the commands with example sentences, and the delay of every stage."""
+    """Show the bundle, the commands with example sentences, and the delay of every stage.
+
+    And what each intent does with --execute: look at it before you use somebody else's commands.
+    """
     screen = Screen()
 
     from ..engine import Engine
@@ -43,7 +47,7 @@ def command(
     from .render import write_json
 
     engine = Engine.load(options.configuration(config, bundle, commands, device))
-    description = describe(engine)
+    description = describe(engine, engine.policy(actions))
     if json:
         write_json(screen, asdict(description))
     else:
@@ -68,23 +72,36 @@ def _lines(shown: Description) -> list[Text]:
         _heading("Commands", shown.commands),
         _entry("sentences", f"{shown.sentences:,}, made of {shown.words:,} words"),
         _entry("graph", f"{shown.graph_states:,} states"),
+        _entry("accepted", f"from a confidence of {shown.threshold:.2f}{_alarms(shown)}"),
         _entry("SHA-256", f"{shown.source_sha256} (of the command files)"),
+        _entry("actions", shown.actions),
     ]
     for intent in shown.intents:
         lines.append(Text.assemble("  ", (intent.name, "bold green")))
         lines += [_entry(f"  {slot}", _values(values)) for slot, values in intent.slots.items()]
         lines += [Text.assemble("    “", (sentence, "italic"), "”") for sentence in intent.examples]
+        lines += [Text.assemble("    does ", action) for action in intent.actions]
     lines += [Text(), _heading("Delays", "by design, computing time not included")]
     for answer, total, delays in (
         ("partial result", shown.partial_result_ms, [d for d in shown.delays if d.partial_result]),
         ("final decision", shown.final_decision_ms, [d for d in shown.delays if d.final_decision]),
+        ("early decision", shown.early_decision_ms, [d for d in shown.delays if d.early_decision]),
     ):
+        if total is None:
+            continue
         lines.append(Text.assemble(f"  {answer:16}", (f"{total:7.1f} ms at most", "bold")))
         lines += [
             Text.assemble(f"    {d.stage:14}{d.milliseconds:7.1f} ms  ", (d.because, "dim"))
             for d in delays
         ]
     return lines
+
+
+def _alarms(shown: Description) -> str:
+    if shown.false_alarms_per_hour is None:
+        return ""
+    rate = f"{shown.false_alarms_per_hour:.2g}"
+    return f"; about {rate} false alarms in an hour of other people's talk"
 
 
 def _heading(name: str, text: str) -> Text:

@@ -39,14 +39,22 @@ def command(
         int | None, typer.Option(metavar="N", help="Seed of everything that is drawn.")
     ] = None,
 ) -> None:
-    """Teach the assistant your own commands, without recordings."""
+    """Teach the assistant your own commands, without recordings.
+
+    What the files give as examples must be understood, or refused, as they say; else nothing is
+    written. How the examples sound is tried too, and what is misheard is a warning.
+    """
     screen = Screen()
+
+    import torch
 
     from ..resources import find_bundle
     from ..training.compiler import compile_commands
     from ..training.intent_trainer import IntentTrainingConfig
 
-    folder = find_bundle(options.configuration(None, bundle).bundle)
+    settings = options.configuration(None, bundle)
+    torch.set_num_threads(settings.threads)  # the LSTM is small: threads would wait for each other
+    folder = find_bundle(settings.bundle)
     config = IntentTrainingConfig()
     if seed is not None:
         config = replace(config, seed=seed)
@@ -64,4 +72,12 @@ def command(
         f"understood with every slot right, on spliced sentences: {report.exact:.1%} "
         f"(LSTM alone {report.exact_lstm:.1%})"
     )
+    if report.examples is not None:
+        heard = report.examples
+        screen.result(
+            f"{heard.understood} of {heard.must} must examples understood, "
+            f"{heard.refused} of {heard.must_not} must-not examples refused, on spliced sentences"
+        )
+        for warning in heard.warnings:
+            screen.warning(warning)
     screen.result(f"try it: assistant listen --commands {output}")

@@ -23,8 +23,18 @@
     pronunciations: {ecobee: eco bee}         # or phonemes between slashes, see `pronunciations`
     skip_words: [please, could you]           # before or after a sentence, twice at most; optional
     context: {area: living room}              # what is so wherever this is said; optional
+    examples:                                 # checked by `assistant train` and `assistant lint`
+      must:
+        - dim the lights to twenty percent    # is understood, somehow
+        - {say: turn the light on, intent: setLight, slots: {state: "on", device: light}}
+        - say: [dim the lights to 50%, dim the lights to half]  # `intent` and `slots` are optional
+          intent: dim
+      must_not: [turn the light over]         # is refused
+    actions:                                  # as `intents` in a policy file: configs/actions.yaml
+      setLight: {run: [light-switch, "{state}"], confirm: when-unsure}
 
-Values without `out` are their own text. Words are compared in lower case without punctuation.
+`examples` may also stand beside the `data` of an intent, which they must then mean. Values without
+`out` are their own text. Words are compared in lower case without punctuation.
 
 Home Assistant's own folders load as they are, with a file beside them that says which entities
 there are: lists `name` (with the `domain` of each in its context), `area` and `floor`. A file in
@@ -35,7 +45,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -45,7 +55,8 @@ from ..types import SlotValue
 from .blocks import Block, read_blocks
 from .builder import union, with_skip_words
 from .contexts import Context
-from .network import WordNetwork
+from .examples import Examples, read_examples
+from .network import WordNetwork, slots_of
 from .pronunciations import OwnPronunciation, own_pronunciations
 from .scopes import inner_scope
 from .templates import CompiledTemplate, Scope, check_expression
@@ -54,7 +65,7 @@ from .yaml_source import Located, read_located, written_at
 
 _FILE_KEYS = (
     *("language", "intents", "data", "lists", "expansion_rules", "skip_words", "context"),
-    *("pronunciations", "settings", "responses"),
+    *("pronunciations", "examples", "actions", "settings", "responses"),
 )
 
 
@@ -78,6 +89,15 @@ class CommandSet:
     """Words the user says how to say."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many sentences of the files cannot be said, by reason, the most frequent first."""
+    examples: Examples = field(default_factory=Examples)
+    """What the files say must and must not be understood."""
+    actions: Mapping[str, Located] = field(default_factory=dict)
+    """What the files say each intent does, as it is written; `assistant.actions` reads it."""
+
+    @property
+    def slots_of(self) -> dict[str, dict[str, tuple[SlotValue, ...]]]:
+        """By intent, the values that its sentences can give each slot."""
+        return {intent: slots_of(self.network, intent) for intent in self.intents}
 
 
 def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})) -> CommandSet:
@@ -119,6 +139,7 @@ def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})
     blocks = [block for of_intent in intents.values() for block in of_intent]
     _check_unused(rules, scope, blocks)
     templates = [template for block in blocks for template in block.templates]
+    actions = _actions(files, intents)
 
     slots: dict[str, dict[SlotValue, None]] = {}
     for template in templates:
@@ -137,6 +158,8 @@ def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})
         templates=tuple(templates),
         pronunciations=own,
         left_out=_left_out(blocks),
+        examples=sum((e for file in files for e in file.examples(language)), Examples()),
+        actions=actions,
     )
 
 
@@ -156,15 +179,24 @@ class _File:
         """
         if "data" in self.keys:
             yield self.path.resolve().parent.name, self.keys["data"], True
-        if "intents" not in self.keys:
-            return
-        for name, body in self.keys["intents"].mapping("'intents'").items():
-            data = body.mapping(f"intent '{name}'", ("data",)).get("data")
-            if data is None:
+        for name, body in self._bodies():
+            keys = body.mapping(f"intent '{name}'", ("data", "examples"))
+            if "data" not in keys:
                 raise body.error(
                     f"intent '{name}' has no sentences; add 'data: [{{sentences: [...]}}]'"
                 )
-            yield name, data, False
+            yield name, keys["data"], False
+
+    def examples(self, language: str) -> Iterator[Examples]:
+        """Those of the file, and those of each of its intents."""
+        if "examples" in self.keys:
+            yield read_examples(self.keys["examples"], language)
+        for name, body in self._bodies():
+            if "examples" in body.value:
+                yield read_examples(body.value["examples"], language, name)
+
+    def _bodies(self) -> Iterable[tuple[str, Located]]:
+        return self.keys["intents"].mapping("'intents'").items() if "intents" in self.keys else ()
 
 
 def _read(given: Path) -> Iterator[_File]:
@@ -177,6 +209,20 @@ def _read(given: Path) -> Iterator[_File]:
         if "language" not in keys:
             raise root.error("'language' is missing; write, for example, language: en")
         yield _File(keys, text, path, given)
+
+
+def _actions(files: Iterable[_File], intents: Collection[str]) -> dict[str, Located]:
+    """By intent; one intent acts as one file says."""
+    actions: dict[str, Located] = {}
+    for section in (file.keys["actions"] for file in files if "actions" in file.keys):
+        for intent, rules in section.mapping("'actions'").items():
+            if intent not in intents:
+                raise rules.error(f"no intent is called '{intent}'; one of: {', '.join(intents)}")
+            if intent in actions:
+                first = actions[intent].where
+                raise rules.error(f"'{intent}' has its action at {first} already; keep one of them")
+            actions[intent] = rules
+    return actions
 
 
 def _left_out(blocks: Iterable[Block]) -> dict[str, int]:

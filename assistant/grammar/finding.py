@@ -19,7 +19,8 @@ class Finding:
 
     gravity: Gravity
     kind: str
-    """For programs: pronunciation, unused, ambiguous, duplicate, covered, alike, near or short."""
+    """For programs: pronunciation, unused, ambiguous, duplicate, covered, example, alike, near or
+    short."""
     where: str
     """File and line; empty where it has no one place."""
     message: str

@@ -208,12 +208,10 @@ class PhonemeGraph:
         layout = self.layout
         paths: list[GraphPath] = []
         if not final:
-            standing = self._standing(state)
+            standing = self.standing(state)
             position = int(standing.argmax())  # on a tie the junction: the word is complete
             if standing[position] > -np.inf:
-                only = int(layout.intent_of[position])
-                so_far = Final(layout.intents[only] if only >= 0 else "", {})
-                paths.append(self._path(state, position, so_far, standing[position]))
+                paths.append(self.path_to(state, position))
             return paths
         closed = layout.close(layout.parts(state.history[-1][-1])[0])
         scores = closed[[junction for junction, _ in layout.ends]] + state.end_bonus
@@ -226,19 +224,14 @@ class PhonemeGraph:
                 paths.append(path)
         return paths
 
-    def agreed_intent(self, state: GraphState, margin: float) -> str | None:
-        """The one intent of all readings whose score is less than `margin` below the best.
+    def path_to(self, state: GraphState, position: int) -> GraphPath:
+        """The best partial path to a position in the row of scores that is last."""
+        only = int(self.layout.intent_of[position])
+        so_far = Final(self.layout.intents[only] if only >= 0 else "", {})
+        return self._path(state, position, so_far, state.history[-1][-1][position])
 
-        None while they disagree, or while one of them may still become several intents.
-        """
-        standing = self._standing(state)
-        intents = np.unique(self.layout.intent_of[standing > standing.max() - margin])
-        if len(intents) != 1 or intents[0] < 0:
-            return None
-        return self.layout.intents[int(intents[0])]
-
-    def _standing(self, state: GraphState) -> Floats:
-        """Scores after the last row, without those of chains not yet entered."""
+    def standing(self, state: GraphState) -> Floats:
+        """Scores after the last row (positions,), without those of chains not yet entered."""
         standing: Floats = state.history[-1][-1].copy()
         self.layout.parts(standing)[2][self.layout.chain_first] = -np.inf
         return standing
@@ -259,15 +252,15 @@ class PhonemeGraph:
         said = list(reversed(spans))
         words = [layout.words[layout.word_of[label]] for label in said]
         completed = [word for label, word in zip(said, words, strict=True) if label == word.last]
-        values = tuple(dict.fromkeys(w.assignment for w in completed if w.assignment))
+        assigned = [word.assignment for word in completed if word.assignment]
         chain_bonus = state.chain_bonus[np.isin(layout.chain_first, said)].sum()
         return GraphPath(
             intent=end.intent,
-            slots={**end.slots, **{value.slot: value.value for value in values}},
+            slots={**end.slots, **{value.slot: value.value for value in assigned}},
             words=tuple(WordTime(w.word, spans[w.first][0], spans[w.last][1]) for w in completed),
             phonemes=tuple(int(layout.labels[label]) for label in said),
             spans=tuple(spans[label] for label in said),
-            said=values,
+            said=tuple(dict.fromkeys(assigned)),
             log_prob=state.free_score + float(score - chain_bonus - end_bonus),
             score=state.free_score + float(score),
         )

@@ -88,6 +88,27 @@ def sentences_of(
         paths.extend((arc.target, (*path, arc)) for arc in reversed(arcs_from(network, node)))
 
 
+def slots_of(network: WordNetwork, intent: str) -> dict[str, tuple[SlotValue, ...]]:
+    """The values that sentences of `intent` can give each slot, said or fixed."""
+    slots: dict[str, dict[SlotValue, None]] = {}
+    leads_there = set()
+    for node, final in network.finals.items():
+        if final.intent == intent:
+            leads_there.add(node)
+            for slot, value in final.slots.items():
+                slots.setdefault(slot, {})[value] = None
+    for arc in reversed(network.arcs):
+        if arc.target in leads_there:
+            leads_there.add(arc.source)
+            if arc.assignment is not None:
+                slots.setdefault(arc.assignment.slot, {})[arc.assignment.value] = None
+    return {slot: _in_order(list(values)) for slot, values in sorted(slots.items())}
+
+
+def _in_order(values: list[SlotValue]) -> tuple[SlotValue, ...]:
+    return tuple(sorted(values, key=lambda v: (isinstance(v, str), v)))
+
+
 def accepts(network: WordNetwork, words: Sequence[str]) -> list[Reading]:
     """All readings of a word sequence, as `Acceptor` gives them."""
     return Acceptor(network)(words)
@@ -126,6 +147,19 @@ class Acceptor:
             if reading not in readings:
                 readings.append(reading)
         return readings
+
+    def reach(self, words: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+        """How many of the words begin a sentence, and the words that may come after those."""
+        nodes = [self._network.start]
+        taken = 0
+        for word in words:
+            arcs = [arc for node in nodes for arc in self._after(node).arcs.get(word, ())]
+            if not arcs:
+                break
+            nodes = list(dict.fromkeys(arc.target for arc in arcs))
+            taken += 1
+        following = (word for node in nodes for word in self._after(node).arcs)
+        return taken, tuple(dict.fromkeys(following))
 
     def _after(self, node: int) -> _Following:
         if node not in self._following:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice, product
 
 from .network import Acceptor, Reading, WordNetwork
@@ -34,10 +35,42 @@ class TextReader:
         Raises:
             ConfigError: digits in a language without number words.
         """
-        for words in islice(_spellings(text, self._language), _SPELLINGS_TRIED):
+        return self.read(text)[1]
+
+    def read(self, text: str) -> tuple[tuple[str, ...], list[Reading]]:
+        """The words a text is read by, and its readings; without readings, its usual words."""
+        for words in self._spelled(text):
             if readings := self._accept(words):
-                return readings
-        return []
+                return tuple(words), readings
+        return usual_words(text, self._language), []
+
+    def furthest(self, text: str) -> Reached:
+        """How far into a sentence the words of a text lead."""
+        reached = [
+            Reached(tuple(words), *self._accept.reach(words)) for words in self._spelled(text)
+        ]
+        return max(reached, key=lambda one: one.count)
+
+    def _spelled(self, text: str) -> Iterator[list[str]]:
+        return islice(_spellings(text, self._language), _SPELLINGS_TRIED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The first `count` of `words` begin a sentence, which may go on with those of `following`."""
+
+    words: tuple[str, ...]
+    count: int
+    following: tuple[str, ...]
+
+
+def usual_words(text: str, language: str) -> tuple[str, ...]:
+    """The words of a text, its numbers said in the most usual way.
+
+    Raises:
+        ConfigError: digits in a language without number words.
+    """
+    return tuple(next(_spellings(text, language)))
 
 
 def _spellings(text: str, language: str) -> Iterator[list[str]]:

@@ -22,10 +22,10 @@ from ..grammar.commands import CommandSet
 from ..grammar.graph import PhonemeGraph
 from ..intent import WORST_LOG_RATIO, IntentDecoder
 from ..types import Hypothesis, Rejection
-from .intent_trainer import SentenceSource
 from .own_pronunciations import LearntPronunciation, learn_pronunciations, with_learnt
 from .own_speech import HeardTake, hear_takes
 from .posterior_bank import PosteriorBank
+from .sentence_source import SentenceSource
 from .takes import held_out, read_takes
 
 FEWEST = 9

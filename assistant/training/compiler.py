@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from ..actions import read_actions
 from ..bundle import CommandBundle, read_acoustic, write_commands
 from ..config import DecisionConfig, IntentConfig
 from ..grammar.commands import load_commands
 from ..grammar.network import count_sentences
-from .intent_trainer import (
-    IntentTrainingConfig,
-    SentenceSource,
-    calibrate,
-    new_decoder,
-    new_intent_model,
-    train_intent_model,
-)
+from .calibration import calibrate, measure_false_alarms, new_decoder
+from .examples import HeardExamples, check_examples, hear_examples
+from .intent_trainer import IntentTrainingConfig, new_intent_model, train_intent_model
 from .posterior_bank import PosteriorBank
 from .pronouncing import check_language, pronounce, warn_of_unused
+from .sentence_source import SentenceSource
 
 
 @dataclass(frozen=True, slots=True)
 class CompileReport:
     """What was compiled. `exact_lstm` and `exact` are measured on spliced sentences.
 
-    `left_out` counts the templates that cannot be said, by reason.
+    `left_out` counts the templates that cannot be said, by reason. `examples`: None where the files
+    have none.
     """
 
     sentences: int
@@ -37,6 +37,7 @@ class CompileReport:
     exact: float
     seconds: float
     left_out: Mapping[str, int]
+    examples: HeardExamples | None = None
 
 
 def compile_commands(
@@ -52,36 +53,49 @@ def compile_commands(
         progress: called with the share done and a line for people.
 
     Raises:
-        ConfigError: the files are wrong, or their language is not the bundle's.
+        ConfigError: the files are wrong, break their own examples, or have another language than
+            the bundle; then nothing is written.
     """
     begin = time.perf_counter()
     config = config or IntentTrainingConfig()
     acoustic = read_acoustic(bundle)
     commands = load_commands(paths)
     check_language(commands, acoustic.inventory, paths[0])
+    read_actions(commands.actions, commands.slots_of)
+    check_examples(commands)
     progress(0.01, "pronunciations")
     warn_of_unused(commands)
     lexicon = pronounce(commands, acoustic.inventory)
     progress(0.03, "splicing")
     bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
     source = SentenceSource(commands, lexicon, bank)
+    torch.manual_seed(config.seed)
     model = new_intent_model(commands, len(acoustic.phonemes), IntentConfig())
     exact_lstm = train_intent_model(
         source, model, config, lambda share, state: progress(0.05 + 0.75 * share, state)
     )
     progress(0.8, "calibration")
     decoder = new_decoder(commands, lexicon, model, DecisionConfig())
-    calibration, exact = calibrate(source, decoder, config)
+    decoder.calibration, exact = calibrate(source, decoder, config)
+    progress(0.9, "false alarms")
+    alarms = measure_false_alarms(decoder, bank, config.other_speech_s, config.seed)
+    heard = None
+    if commands.examples.must or commands.examples.must_not:
+        progress(0.95, "examples")
+        heard = hear_examples(source, decoder, config.seed)
+    said = {arc.word for arc in commands.network.arcs}
     compiled = CommandBundle(
         language=commands.language,
         intents=commands.intents,
         slots=commands.slots,
         network=commands.network,
-        lexicon=lexicon,
+        lexicon={word: ways for word, ways in lexicon.items() if word in said},
         model=model,
-        calibration_weights=calibration.weights,
-        calibration_bias=calibration.bias,
+        calibration_weights=decoder.calibration.weights,
+        calibration_bias=decoder.calibration.bias,
         source_hash=commands.source_hash,
+        false_alarms=alarms,
+        actions={intent: written.plain() for intent, written in commands.actions.items()},
     )
     write_commands(output, compiled, acoustic)
     progress(1.0, "done")
@@ -93,4 +107,5 @@ def compile_commands(
         exact=exact,
         seconds=time.perf_counter() - begin,
         left_out=commands.left_out,
+        examples=heard,
     )

@@ -12,14 +12,16 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..bundle import Lexicon, read_inventory
+from ..actions import read_actions
+from ..bundle import read_inventory
 from ..grammar.commands import CommandSet, load_commands
-from ..grammar.confusion import Confusions, confusion_rate
+from ..grammar.confusion import confusion_rate
 from ..grammar.finding import Finding, Forecast, Gravity, LintReport
 from ..grammar.network import accepts
 from ..grammar.sampling import SampledSentence, SentenceSampler
 from .competitors import Competitor, Competitors
 from .confusions import estimate_confusions
+from .examples import find_alike_examples, find_broken
 from .lint_sentences import find_overlaps, find_short, reading_text
 from .lint_sounds import ALIKE, find_alike, find_unpronounceable
 from .posterior_bank import PosteriorBank
@@ -53,7 +55,8 @@ def lint(
     progress(0.0, "sentences")
     commands = load_commands(paths)
     check_language(commands, inventory, paths[0])
-    findings = list(find_overlaps(commands))
+    read_actions(commands.actions, commands.slots_of)
+    findings = [*find_overlaps(commands), *find_broken(commands)]
     progress(0.1, "pronunciations")
     unpronounceable = list(find_unpronounceable(commands, inventory))
     findings += unpronounceable
@@ -66,7 +69,9 @@ def lint(
         progress(0.4, "values")
         findings += find_alike(commands, lexicon, confusions)
         progress(0.5, "nearest sentences")
-        near = _nearest(commands, lexicon, confusions, sentences, seed, progress)
+        competitors = Competitors(commands, lexicon, confusions)
+        findings += find_alike_examples(commands, competitors, random.Random(seed))
+        near = _nearest(commands, competitors, sentences, seed, progress)
         findings += _pairs(commands, near)
         forecasts = [_forecast(intent, pairs) for intent, pairs in near.items()]
     findings.sort(key=lambda finding: (finding.gravity, -(finding.rate or 0.0)))
@@ -80,8 +85,7 @@ _Pair = tuple[SampledSentence, Competitor | None, float]
 
 def _nearest(
     commands: CommandSet,
-    lexicon: Lexicon,
-    confusions: Confusions,
+    competitors: Competitors,
     sentences: int,
     seed: int,
     progress: Callable[[float, str], None],
@@ -89,7 +93,6 @@ def _nearest(
     """Of each intent, sentences drawn with their nearest competitors."""
     rng = random.Random(seed)
     sampler = SentenceSampler(commands.network)
-    competitors = Competitors(commands, lexicon, confusions)
     drawn: defaultdict[str, dict[tuple[str, ...], SampledSentence]] = defaultdict(dict)
     for _ in range(4 * sentences * len(commands.intents)):
         sentence = sampler.sentence(rng)

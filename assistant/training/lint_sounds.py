@@ -71,13 +71,13 @@ def find_unpronounceable(commands: CommandSet, inventory: Inventory) -> Iterator
 
 
 def _place(commands: CommandSet, word: str) -> str:
-    """Where the first sentence with a word, or its value, is written."""
+    """Where the first sentence with a word, its value, or an example is written."""
     for template in commands.templates:
         for arc in template.network.arcs:
             if arc.word == word:
                 place = template.places.get(arc.assignment, "") if arc.assignment else ""
                 return place or template.where
-    return ""
+    return next((e.where for e in commands.examples.must_not if word in e.words), "")
 
 
 def find_alike(commands: CommandSet, lexicon: Lexicon, confusions: Confusions) -> Iterator[Finding]:

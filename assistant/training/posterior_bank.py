@@ -183,13 +183,23 @@ class Splicer:
                 _Index(phoneme, chosen),
             )
 
-    def splice(self, target: tuple[int, ...], noisy: bool, rng: np.random.Generator) -> Spliced:
-        """Rows for a sequence of phonemes, from clean or from noisy speech alone."""
+    def splice(
+        self,
+        target: tuple[int, ...],
+        noisy: bool,
+        rng: np.random.Generator,
+        without: int | None = None,
+    ) -> Spliced:
+        """Rows for a sequence of phonemes, from clean or from noisy speech alone.
+
+        Args:
+            without: number of an utterance that nothing is taken from.
+        """
         rows: list[Numbers] = []
         places: list[Numbers] = []
         at = 0
         while at < len(target):
-            begin, matched = self._longest_match(target, at, noisy, rng)
+            begin, matched = self._longest_match(target, at, noisy, rng, without)
             # The last phoneme of a run has the wrong neighbour: it is taken from the next run.
             taken = matched if at + matched == len(target) or matched == 1 else matched - 1
             if begin >= 0:
@@ -203,7 +213,12 @@ class Splicer:
         return Spliced(self.bank.log_probs(np.concatenate(rows)), np.concatenate(places))
 
     def _longest_match(
-        self, target: tuple[int, ...], at: int, noisy: bool, rng: np.random.Generator
+        self,
+        target: tuple[int, ...],
+        at: int,
+        noisy: bool,
+        rng: np.random.Generator,
+        without: int | None = None,
     ) -> tuple[int, int]:
         """Where the longest of some random matches begins (-1: the phoneme is not there)."""
         size = self.bank.columns
@@ -218,6 +233,8 @@ class Splicer:
         )
         for index, key in zip(self._indices[noisy], keys, strict=True):
             found = index.places(key)
+            if without is not None:
+                found = found[self.bank.utterances[found] != without]
             if len(found):
                 break
         else:

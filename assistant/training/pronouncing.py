@@ -30,8 +30,9 @@ def check_language(commands: CommandSet, inventory: Inventory, path: Path) -> No
 
 
 def words_of(commands: CommandSet) -> list[str]:
-    """Every word of the sentences, sorted."""
-    return sorted({arc.word for arc in commands.network.arcs if arc.word})
+    """Every word of the sentences, and of what must not be understood, sorted."""
+    words = {arc.word for arc in commands.network.arcs if arc.word}
+    return sorted(words.union(*(example.words for example in commands.examples.must_not)))
 
 
 def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:

@@ -1,0 +1,111 @@
+"""The confidence: calibrated on spliced utterances, then tried on what other people say.
+
+Spliced commands and what is none teach it how good the evidence of a right reading is; stretches of
+real speech, which nobody meant for a command, tell how often it would be wrong (`FalseAlarms`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..bundle import Lexicon
+from ..config import DecisionConfig
+from ..false_alarms import TAIL, FalseAlarms
+from ..grammar.commands import CommandSet
+from ..grammar.graph import PhonemeGraph
+from ..intent import Calibration, IntentDecoder
+from ..nn.intent_model import IntentModel
+from .feature_cache import ROWS_PER_SECOND
+from .intent_trainer import IntentTrainingConfig
+from .posterior_bank import PosteriorBank
+from .sentence_source import SentenceSource
+
+STRETCH = (1.0, 6.0)
+"""Seconds between two pauses of someone who talks: the shortest and the longest."""
+
+
+def new_decoder(
+    commands: CommandSet, lexicon: Lexicon, model: IntentModel, decision: DecisionConfig
+) -> IntentDecoder:
+    """A decoder whose confidence is not yet calibrated."""
+    graph = PhonemeGraph.compile(commands.network, lexicon)
+    calibration = Calibration((1.0, 0.1), 2.0)
+    return IntentDecoder(graph, model, commands.intents, commands.slots, calibration, decision)
+
+
+def calibrate(
+    source: SentenceSource, decoder: IntentDecoder, config: IntentTrainingConfig
+) -> tuple[Calibration, float]:
+    """Fit the confidence on fresh splices; returns it with the decoder's exact-match rate."""
+    seed = 10_000_019 * (config.seed + 2)
+    evidence, right = [], []
+    for i in range(config.calibration):
+        commands = source.command(i % 2 == 1, seed + 2 * i)
+        negative = source.calibration_negative(i, i % 2 == 1, seed + 2 * i + 1)
+        for utterance in (commands, negative):
+            judged = decoder.judge(utterance.log_probs) if len(utterance.log_probs) else None
+            if judged is None:
+                continue
+            reading = (judged.path.intent, dict(judged.path.slots))
+            truth = (
+                (utterance.reading[0], dict(utterance.reading[1])) if utterance.reading else None
+            )
+            evidence.append(judged.evidence)
+            right.append((reading == truth, truth is not None))
+    matrix = np.array(evidence)
+    is_right = np.array([r for r, _ in right])
+    is_command = np.array([c for _, c in right])
+    rate = float(is_right[is_command].mean())
+    # A command misread as another is no reason to refuse it less: it is left out.
+    used = is_right | ~is_command
+    return _logistic_regression(matrix[used], is_right[used]), rate
+
+
+def measure_false_alarms(
+    decoder: IntentDecoder, bank: PosteriorBank, seconds: float, seed: int
+) -> FalseAlarms:
+    """What a calibrated decoder takes the bank's speech for, of which nobody meant a command.
+
+    Args:
+        seconds: how much of it is heard at most, pauses not counted.
+    """
+    confidences, rows = [], 0
+    for log_probs in _stretches(bank, np.random.default_rng(seed)):
+        if rows >= seconds * ROWS_PER_SECOND:
+            break
+        rows += len(log_probs)
+        judged = decoder.judge(log_probs)
+        if judged is not None and len(judged.path.phonemes) >= decoder.config.minimum_phonemes:
+            confidences.append(decoder.calibration.confidence(judged.evidence))
+    nearest = sorted(confidences, reverse=True)[:TAIL]
+    return FalseAlarms(rows / ROWS_PER_SECOND / 3600, tuple(round(c, 6) for c in nearest))
+
+
+def _stretches(bank: PosteriorBank, rng: np.random.Generator) -> Iterator[Tensor]:
+    """The bank's utterances in random order, cut as talk is cut by its pauses."""
+    first = np.flatnonzero(np.diff(bank.utterances, prepend=-1))
+    ends = np.append(first[1:], len(bank.phonemes))
+    for number in rng.permutation(len(first)):
+        begin, end = int(bank.starts[first[number]]), int(bank.starts[ends[number]])
+        while begin < end:
+            length = int(rng.uniform(*STRETCH) * ROWS_PER_SECOND)
+            yield torch.from_numpy(bank.log_probs(np.arange(begin, min(begin + length, end))))
+            begin += length
+
+
+def _logistic_regression(evidence: np.ndarray, right: np.ndarray) -> Calibration:
+    """Regularised logistic regression by Newton's method (Hastie et al. 2009, 4.4.1)."""
+    scale = evidence.std(axis=0) + 1e-6
+    x = np.column_stack([evidence / scale, np.ones(len(evidence))])
+    weights = np.zeros(x.shape[1])
+    ridge = np.diag([1.0] * evidence.shape[1] + [1e-3])
+    for _ in range(30):
+        probability = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
+        gradient = x.T @ (probability - right) + ridge @ weights
+        hessian = (x * (probability * (1 - probability))[:, None]).T @ x + ridge
+        weights -= np.linalg.solve(hessian, gradient)
+    return Calibration(tuple(float(w) for w in weights[:-1] / scale), float(weights[-1]))
