@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .errors import ConfigError
 
-TAIL = 50
+TAIL = 20
 """Confidences kept: those of the utterances nearest to a command."""
 CERTAIN = 1e-6
 """Confidences are taken to be this far from 0 and 1 at least."""
