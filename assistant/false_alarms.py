@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .errors import ConfigError
 
-TAIL = 50
+TAIL = 20
 """Confidences kept: those of the utterances nearest to a command."""
 CERTAIN = 1e-6
 """Confidences are taken to be this far from 0 and 1 at least."""
@@ -56,8 +56,12 @@ class FalseAlarms:
                 "0.1 is one in ten hours of other people's talk"
             )
         level, excess, rate = self._tail()
-        log_odds = level + excess * max(0.0, math.log(rate / per_hour))
-        return 1 / (1 + math.exp(-log_odds))
+        return _probability(level + excess * max(0.0, math.log(rate / per_hour)))
+
+    def raised(self, log_odds: float) -> FalseAlarms:
+        """The same where all confidences are raised by so much."""
+        raised = (_probability(_log_odds(c) + log_odds) for c in self.confidences)
+        return FalseAlarms(self.hours, tuple(raised))
 
     def _tail(self) -> tuple[float, float, float]:
         """The level above which the tail is exponential, its mean excess, and its rate an hour."""
@@ -69,6 +73,10 @@ class FalseAlarms:
         *above, level = (_log_odds(confidence) for confidence in self.confidences)
         excess = sum(above) / len(above) - level
         return level, max(excess, 1e-3), len(above) / self.hours
+
+
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
 
 
 def _log_odds(confidence: float) -> float:

@@ -55,3 +55,10 @@ def test_no_alarms_at_all_cannot_be_promised(wanted):
 def test_commands_compiled_without_a_measurement_say_so():
     with pytest.raises(ConfigError, match="compile them again"):
         FalseAlarms().threshold(1)
+
+
+def test_raised_confidences_ask_for_a_higher_threshold():
+    alarms = measured(100, 1)
+    log_odds = math.log(alarms.threshold(1) / (1 - alarms.threshold(1)))
+    raised = alarms.raised(0.7).threshold(1)
+    assert math.log(raised / (1 - raised)) == pytest.approx(log_odds + 0.7)

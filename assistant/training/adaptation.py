@@ -136,7 +136,11 @@ def adapt(
     progress(0.8, "hearing other people")
     foreign = _foreign(engine)
     shift = _shift(_decoder(engine, adapted), teaching, foreign)
-    adapted = replace(adapted, calibration_bias=adapted.calibration_bias + shift)
+    adapted = replace(
+        adapted,
+        calibration_bias=adapted.calibration_bias + shift,
+        false_alarms=adapted.false_alarms.raised(shift),
+    )
     after = _decoder(engine, adapted)
     progress(0.9, "measuring")
     total, intents = _compare(before, after, testing)

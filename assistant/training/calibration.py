@@ -24,8 +24,9 @@ from .intent_trainer import IntentTrainingConfig
 from .posterior_bank import PosteriorBank
 from .sentence_source import SentenceSource
 
-STRETCH = (1.0, 6.0)
-"""Seconds between two pauses of someone who talks: the shortest and the longest."""
+STRETCH = (2.0, 6.0)
+"""Seconds between two pauses of someone who talks: the shortest and the longest. What is shorter is
+left out: the bank has single words, and "stop" may well be a command."""
 
 
 def new_decoder(
@@ -91,7 +92,7 @@ def _stretches(bank: PosteriorBank, rng: np.random.Generator) -> Iterator[Tensor
     ends = np.append(first[1:], len(bank.phonemes))
     for number in rng.permutation(len(first)):
         begin, end = int(bank.starts[first[number]]), int(bank.starts[ends[number]])
-        while begin < end:
+        while end - begin >= STRETCH[0] * ROWS_PER_SECOND:
             length = int(rng.uniform(*STRETCH) * ROWS_PER_SECOND)
             yield torch.from_numpy(bank.log_probs(np.arange(begin, min(begin + length, end))))
             begin += length

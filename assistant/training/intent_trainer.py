@@ -39,7 +39,7 @@ class IntentTrainingConfig:
     """Gradients are clipped to this norm."""
     calibration: int = 300
     """Sentences decoded to calibrate the confidence, as many negatives again."""
-    other_speech_s: float = 1200.0
+    other_speech_s: float = 2400.0
     """Seconds of other people's speech on which false alarms are counted, at most."""
     seed: int = 1
 
