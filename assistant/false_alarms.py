@@ -42,7 +42,7 @@ class FalseAlarms:
             ConfigError: nothing was measured.
         """
         level, excess, rate = self._tail()
-        return rate * math.exp(-max(0.0, _log_odds(threshold) - level) / excess)
+        return rate * math.exp(-max(0.0, log_odds(threshold) - level) / excess)
 
     def threshold(self, per_hour: float) -> float:
         """The lowest confidence at which there are at most `per_hour` false alarms an hour.
@@ -58,9 +58,9 @@ class FalseAlarms:
         level, excess, rate = self._tail()
         return _probability(level + excess * max(0.0, math.log(rate / per_hour)))
 
-    def raised(self, log_odds: float) -> FalseAlarms:
-        """The same where all confidences are raised by so much."""
-        raised = (_probability(_log_odds(c) + log_odds) for c in self.confidences)
+    def raised(self, shift: float) -> FalseAlarms:
+        """The same where the log-odds of all confidences are raised by `shift`."""
+        raised = (_probability(log_odds(c) + shift) for c in self.confidences)
         return FalseAlarms(self.hours, tuple(raised))
 
     def _tail(self) -> tuple[float, float, float]:
@@ -70,7 +70,7 @@ class FalseAlarms:
                 "false alarms of these commands were not measured; "
                 "compile them again (assistant train)"
             )
-        *above, level = (_log_odds(confidence) for confidence in self.confidences)
+        *above, level = (log_odds(confidence) for confidence in self.confidences)
         excess = sum(above) / len(above) - level
         return level, max(excess, 1e-3), len(above) / self.hours
 
@@ -79,6 +79,7 @@ def _probability(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def _log_odds(confidence: float) -> float:
-    inside = min(max(confidence, CERTAIN), 1 - CERTAIN)
+def log_odds(confidence: float, certain: float = CERTAIN) -> float:
+    """In nats, of a confidence at least `certain` away from 0 and 1."""
+    inside = min(max(confidence, certain), 1 - certain)
     return math.log(inside / (1 - inside))

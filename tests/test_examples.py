@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import build
+from tiny_bundle import BANKED, build, write_bank
 
 from assistant.actions import read_actions
 from assistant.bundle import read_acoustic, read_commands, read_inventory
@@ -24,7 +24,7 @@ from assistant.grammar.finding import Gravity
 from assistant.training.compiler import compile_commands
 from assistant.training.examples import find_broken
 from assistant.training.intent_trainer import IntentTrainingConfig
-from assistant.training.posterior_bank import TOP, PosteriorBank
+from assistant.training.posterior_bank import PosteriorBank
 from assistant.training.pronouncing import pronounce
 from assistant.training.sentence_source import SentenceSource
 from assistant.types import ActionStatus, Hypothesis, Intent, Recognised
@@ -45,19 +45,6 @@ lists:
 """Eleven lines; what is added to it begins in line twelve."""
 
 Load = Callable[..., CommandSet]
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Write texts as command files and load them together."""
-
-    def write_and_load(*texts: str) -> CommandSet:
-        paths = [tmp_path / f"{number}.yaml" for number in range(len(texts))]
-        for path, text in zip(paths, texts, strict=True):
-            path.write_text(text, encoding="utf-8")
-        return load_commands(paths)
-
-    return write_and_load
 
 
 def broken(commands: CommandSet) -> list[tuple[int, str]]:
@@ -243,21 +230,7 @@ BRIEF = IntentTrainingConfig(sentences=40, epochs=1, calibration=30)
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle, with a bank of clean phonemes in a fixed round."""
     folder = build(tmp_path_factory.mktemp("examples"))
-    columns, count = len(read_inventory(folder).phonemes), 300
-    phonemes = 1 + np.arange(count) % (columns - 1)
-    others = np.arange(1, TOP)
-    labels = np.column_stack([phonemes, (phonemes[:, None] + others) % columns]).astype(np.uint8)
-    costs = np.full((count, TOP), 200, np.uint8)
-    costs[:, 0] = 0
-    PosteriorBank(
-        columns=columns,
-        labels=labels,
-        costs=costs,
-        phonemes=phonemes,
-        starts=np.arange(count + 1),
-        utterances=np.arange(count) // 30,
-        noisy=np.arange(count) // 30 % 2 == 1,
-    ).write(folder / "posterior_bank.safetensors")
+    write_bank(folder, noisy=np.arange(BANKED) // 30 % 2 == 1)
     return folder
 
 

@@ -40,19 +40,6 @@ def coffee() -> CommandSet:
 Load = Callable[..., CommandSet]
 
 
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Write texts as command files and load them together."""
-
-    def write_and_load(*texts: str) -> CommandSet:
-        paths = [tmp_path / f"{number}.yaml" for number in range(len(texts))]
-        for path, text in zip(paths, texts, strict=True):
-            path.write_text(text, encoding="utf-8")
-        return load_commands(paths)
-
-    return write_and_load
-
-
 def one_intent(sentence: str, rest: str = "", language: str = "en") -> str:
     return (
         f"language: {language}\nintents:\n  i:\n    data:\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bundle import build
+from tiny_bundle import BANKED, build, write_bank
 
-from assistant.bundle import Inventory, read_inventory
+from assistant.bundle import Inventory
 from assistant.cli import main
 from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet, load_commands
@@ -232,21 +232,7 @@ def test_a_pronunciation_no_sentence_needs_is_a_warning(
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle with a bank in which nothing is ever misheard."""
     folder = build(tmp_path_factory.mktemp("lint"))
-    columns, count = len(read_inventory(folder).phonemes), 300
-    phonemes = 1 + np.arange(count) % (columns - 1)
-    others = np.arange(1, TOP)
-    labels = np.column_stack([phonemes, (phonemes[:, None] + others) % columns]).astype(np.uint8)
-    costs = np.full((count, TOP), 200, np.uint8)
-    costs[:, 0] = 0
-    PosteriorBank(
-        columns=columns,
-        labels=labels,
-        costs=costs,
-        phonemes=phonemes,
-        starts=np.arange(count + 1),
-        utterances=np.arange(count) // 30,
-        noisy=np.zeros(count, np.bool_),
-    ).write(folder / "posterior_bank.safetensors")
+    write_bank(folder, noisy=np.zeros(BANKED, np.bool_))
     return folder
 
 

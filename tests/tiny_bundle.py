@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from assistant.bundle import (
@@ -16,6 +18,7 @@ from assistant.bundle import (
     EncoderOrigin,
     file_hash,
     read_acoustic,
+    read_inventory,
     write_acoustic,
     write_commands,
     write_encoder,
@@ -26,6 +29,10 @@ from assistant.grammar.phonemes import Phonemizer
 from assistant.nn.acoustic_model import AcousticModel
 from assistant.nn.encoder import EncoderShape, StreamingEncoder
 from assistant.nn.intent_model import IntentModel
+from assistant.training.posterior_bank import TOP, PosteriorBank
+
+BANKED = 300
+"""Phonemes of a bank."""
 
 COMMANDS = """
 language: en
@@ -92,6 +99,29 @@ def build(folder: Path) -> Path:
         )
         write_commands(bundle / "commands" / name, compiled, acoustic)
     return bundle
+
+
+def write_bank(bundle: Path, noisy: npt.NDArray[np.bool_]) -> None:
+    """Write a posterior bank of phonemes in a fixed round, ten utterances, nothing misheard.
+
+    Args:
+        noisy: (BANKED,) which phonemes are of augmented speech.
+    """
+    columns = len(read_inventory(bundle).phonemes)
+    phonemes = 1 + np.arange(BANKED) % (columns - 1)
+    others = np.arange(1, TOP)
+    labels = np.column_stack([phonemes, (phonemes[:, None] + others) % columns]).astype(np.uint8)
+    costs = np.full((BANKED, TOP), 200, np.uint8)
+    costs[:, 0] = 0
+    PosteriorBank(
+        columns=columns,
+        labels=labels,
+        costs=costs,
+        phonemes=phonemes,
+        starts=np.arange(BANKED + 1),
+        utterances=np.arange(BANKED) // 30,
+        noisy=noisy,
+    ).write(bundle / "posterior_bank.safetensors")
 
 
 def replace_block(shape: AcousticConfig, centre: int, lookahead: int) -> AcousticConfig:

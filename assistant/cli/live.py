@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from rich.live import Live
 from rich.text import Text
 
 from ..actions import ActionRunner
@@ -45,13 +44,7 @@ def listen(
 ) -> None:
     """Report what the microphone hears until it is closed; `pipeline` has no actions itself."""
     status = StatusLine()
-    live = Live(
-        console=screen.notes,
-        transient=True,
-        auto_refresh=False,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+    live = screen.live()
     with ActionWorker(runner) as worker:
         if screen.is_live:
             live.start()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.live import Live
 from rich.text import Text
 
 from .. import audio
@@ -82,13 +81,7 @@ def hear(config: AssistantConfig, text: str, screen: Screen) -> Heard:
     """
     endpointer = Endpointer(config.endpoint)
     status = StatusLine(partial=Text(text))
-    live = Live(
-        console=screen.notes,
-        transient=True,
-        auto_refresh=False,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+    live = screen.live()
     parts: list[Samples] = []
     with audio.Microphone(config.audio, notify=screen.warning) as microphone:
         if screen.is_live:

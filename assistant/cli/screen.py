@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
@@ -60,6 +61,16 @@ class Screen:
     def result(self, line: Text | str) -> None:
         """A line on standard output, passed on at once."""
         self.output.print(_safe(line))
+
+    def live(self) -> Live:
+        """A line below the results that is drawn again and again, and gone in the end."""
+        return Live(
+            console=self.notes,
+            transient=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def note(self, line: Text | str) -> None:
         """A line on standard error."""

@@ -7,7 +7,6 @@ measured on the takes kept out, by the joint decision of graph and LSTM, before 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from ..bundle import CommandBundle
 from ..engine import Engine
 from ..errors import UsageError
+from ..false_alarms import log_odds
 from ..grammar.commands import CommandSet
 from ..grammar.graph import PhonemeGraph
 from ..intent import WORST_LOG_RATIO, IntentDecoder
@@ -38,6 +38,8 @@ UNLUCKY = 0.05
 """Share of the right takes that may have less."""
 LARGEST_SHIFT = 2.0
 """Log-odds that a few recordings may add to the confidence at most."""
+CERTAIN = 1e-9
+"""Confidences are taken to be this far from 0 and 1 at least."""
 
 LEAST_GAIN = 0.01
 """Nats a phoneme by which takes kept out must fit better to be worth a change."""
@@ -192,12 +194,16 @@ def _shift(
 ) -> float:
     """Log-odds by which right takes are refused, as far as nothing foreign is accepted for it."""
     heard = [(take, _decide(decoder, take.log_probs)[1]) for take in teaching]
-    right = [_log_odds(best.confidence) for take, best in heard if best and _is_of(best, take)]
+    right = [
+        log_odds(best.confidence, CERTAIN) for take, best in heard if best and _is_of(best, take)
+    ]
     decided = [_decide(decoder, log_probs) for log_probs in foreign]
-    refused = [_log_odds(best.confidence) for accepted, best in decided if best and not accepted]
+    refused = [
+        log_odds(best.confidence, CERTAIN) for accepted, best in decided if best and not accepted
+    ]
     if not right or not refused:
         return 0.0
-    threshold = _log_odds(decoder.config.confidence_threshold)
+    threshold = log_odds(decoder.config.confidence_threshold, CERTAIN)
     wanted = threshold + SURE - float(np.quantile(right, UNLUCKY))
     # Half of the way to the nearest that is refused: what was drawn is not all there is.
     allowed = (threshold - max(refused)) / 2
@@ -209,11 +215,6 @@ def _score_foreign(decoder: IntentDecoder, foreign: Sequence[Tensor]) -> Foreign
     fits = [max(best.log_ratio, WORST_LOG_RATIO) for _, best in decided if best]
     taken = sum(accepted for accepted, _ in decided)
     return ForeignScore(len(foreign), taken, float(np.mean(fits)) if fits else 0.0)
-
-
-def _log_odds(probability: float) -> float:
-    limited = min(max(probability, 1e-9), 1 - 1e-9)
-    return math.log(limited / (1 - limited))
 
 
 # ── before and after ───────────────────────────────────────────────────────────────────────

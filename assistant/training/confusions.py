@@ -62,8 +62,8 @@ class _Changed:
     def of(cls, log_probs: LogProbs, phonemes: Numbers) -> _Changed | None:
         """log_probs: (T, P), phonemes: (K,); None where the phonemes do not fit into the rows."""
         columns = np.arange(log_probs.shape[1])
-        before = _prefixes(log_probs, phonemes)
-        after = _prefixes(log_probs[::-1], phonemes[::-1])[:, ::-1, ::-1]
+        before = prefix_scores(log_probs, phonemes)
+        after = prefix_scores(log_probs[::-1], phonemes[::-1])[:, ::-1, ::-1]
         # (T + 1, K), by rows used up: the phonemes before each place, and those after it.
         entry, entry_blank = before.max(axis=0)[:, :-1], before[0][:, :-1]
         leave, leave_blank = after.max(axis=0)[:, 1:], after[0][:, 1:]
@@ -92,7 +92,7 @@ class _Changed:
         return cls(*(np.exp(np.minimum(d - right, 0.0) / 2) for d in (replaced, added)))
 
 
-def _prefixes(log_probs: LogProbs, phonemes: Numbers) -> LogProbs:
+def prefix_scores(log_probs: LogProbs, phonemes: Numbers) -> LogProbs:
     """(2, T + 1, K + 1) best score after some rows and phonemes, ending in a blank or a phoneme."""
     skip = np.where(phonemes[1:] == phonemes[:-1], -np.inf, 0.0).astype(np.float32)
     scores = np.full((2, len(log_probs) + 1, len(phonemes) + 1), -np.inf, np.float32)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from ..actions.text import slot_text
 from ..errors import ConfigError
 from ..grammar.commands import CommandSet
 from ..grammar.confusion import confusion_rate
@@ -93,7 +94,7 @@ def _as_stated(reading: Reading, example: Example) -> bool:
 
 def _texts(slots: Mapping[str, SlotValue]) -> dict[str, str]:
     """Values as texts: who writes 5 means five, whether the list has it as a number or a text."""
-    return {slot: f"{v:g}" if isinstance(v, float) else str(v) for slot, v in slots.items()}
+    return {slot: slot_text(value) for slot, value in slots.items()}
 
 
 def _stated_text(example: Example) -> str:

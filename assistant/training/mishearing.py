@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..intent import BLANK
 from .posterior_bank import COST_STEP, PosteriorBank
-
-BLANK = 0
 
 
 @dataclass(frozen=True)

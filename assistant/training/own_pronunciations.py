@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from ..bundle import Lexicon
 from ..grammar.graph import greedy
+from .confusions import prefix_scores
 from .metrics import edit_distance
 from .own_speech import HeardTake
 from .posterior_bank import LogProbs
@@ -24,7 +24,6 @@ PRICE = 4.0
 """Nats that a pronunciation must gain over all takes of its word."""
 FARTHEST = 2
 """Phonemes at most by which it differs from the lexicon's: beyond, it is another word."""
-BLANK = 0
 
 Phonemes = tuple[int, ...]
 
@@ -85,15 +84,4 @@ def _best(
 
 def path_score(log_probs: LogProbs, phonemes: Phonemes) -> float:
     """Log probability of the best CTC path (T, P) that says `phonemes`; -inf where none fits."""
-    labels = [BLANK] * (2 * len(phonemes) + 1)
-    labels[1::2] = phonemes
-    skip = np.full(len(labels), -np.inf)
-    skip[3::2] = [-np.inf if a == b else 0.0 for a, b in pairwise(phonemes)]
-    scores = np.full(len(labels), -np.inf)
-    scores[0] = 0.0
-    for row in log_probs:
-        reach = scores.copy()
-        reach[1:] = np.maximum(reach[1:], scores[:-1])
-        reach[2:] = np.maximum(reach[2:], scores[:-2] + skip[2:])
-        scores = reach + row[labels]
-    return float(scores[-2:].max())
+    return float(prefix_scores(log_probs, np.array(phonemes))[:, -1, -1].max())

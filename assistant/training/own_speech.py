@@ -12,7 +12,7 @@ from torch import Tensor
 from ..acoustic import AcousticScorer
 from ..engine import Engine
 from ..errors import AssistantError
-from ..grammar.graph import GraphPath, free_loop_score
+from ..grammar.graph import GraphPath
 from ..grammar.network import SlotAssignment
 from ..intent import IntentDecoder
 from ..recording import read_file
@@ -76,7 +76,7 @@ def hear_takes(
             continue
         log_probs = acoustic.full_context(features.full_context(torch.cat(log_mel)))
         path = said_path(decoder, log_probs, take)
-        if path is None or _fit(path, log_probs) < WORST_FIT:
+        if path is None or decoder.weigh(path, log_probs).log_ratio < WORST_FIT:
             problems.append(
                 f"{take.where}: {take.path.name} does not sound like what the line says; "
                 "listen to it, then correct the line or record it again"
@@ -99,7 +99,3 @@ def said_path(decoder: IntentDecoder, log_probs: Tensor, take: Take) -> GraphPat
     if not paths or (paths[0].intent, dict(paths[0].slots)) != take.reading:
         return None
     return paths[0]
-
-
-def _fit(path: GraphPath, log_probs: Tensor) -> float:
-    return (path.log_prob - free_loop_score(log_probs.numpy())) / max(1, len(path.phonemes))

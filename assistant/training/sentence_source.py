@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -50,7 +51,6 @@ class SentenceSource:
         self.lexicon = lexicon
         self.bank = bank
         self.splicer = Splicer(bank)
-        self.mishearing = Mishearing(bank)
         self.value_index = {
             SlotAssignment(slot, value): (number, 1 + place)
             for number, (slot, values) in enumerate(commands.slots.items())
@@ -59,6 +59,11 @@ class SentenceSource:
         # A fifth of what is no command must not be one, where the user says what.
         usual = (self.near_miss, self.other_speech)
         self._negatives = (*usual, *usual, self.must_not) if commands.examples.must_not else usual
+
+    @cached_property
+    def mishearing(self) -> Mishearing:
+        """Made when it is first asked for: who only calibrates or adapts mishears nothing."""
+        return Mishearing(self.bank)
 
     def command(self, noisy: bool, seed: int, misheard: bool = False) -> SplicedUtterance:
         """A sentence of the grammar, heard well or misheard as a stranger's may be."""
