@@ -19,6 +19,7 @@ from .grammar.graph import PhonemeGraph
 from .intent import Calibration, IntentDecoder
 from .kept import Keeper, Listener
 from .nn.encoder import StreamingEncoder
+from .nn.precision import computes_bfloat16
 from .pipeline import Pipeline, WholeStream
 from .resources import find_bundle, find_commands, find_config
 from .types import Utterance
@@ -50,7 +51,7 @@ def streaming_encoder(
 
     It halves the cost of the streaming pass; the decision stays with float32.
     """
-    if encoder is None or device.type != "cpu" or not torch.cpu._is_avx512_bf16_supported():
+    if encoder is None or device.type != "cpu" or not computes_bfloat16(device):
         return encoder
     return copy.deepcopy(encoder).to(torch.bfloat16)
 

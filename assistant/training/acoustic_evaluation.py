@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from ..bundle import AcousticBundle
 from ..features import FeatureExtractor, normalise
 from ..grammar.phonemes import Phonemizer
+from ..nn.precision import fastest
 from ..types import Samples
 from .augmentation import convolve, excerpt, mix, simulated_room
 from .batches import like_lengths
@@ -142,7 +144,7 @@ class Evaluator:
         rows = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
         rows = rows.reshape(len(frames), -1, per_row * rows.shape[2])
         centre, lookahead = (block.centre, block.lookahead) if block else (None, 0)
-        with torch.autocast("cpu", torch.bfloat16, enabled=block is not None):
+        with fastest() if block else nullcontext():
             found = self._network(rows, lengths, centre, lookahead)
         return [one[: int(n)].float() for one, n in zip(found, lengths, strict=True)]
 

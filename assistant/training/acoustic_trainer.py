@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..nn.precision import fastest
 from .batches import Batch, Example, batches, collate
 from .feature_cache import ROWS_PER_SECOND
 from .masking import MaskingConfig, mask
@@ -174,7 +175,7 @@ class AcousticTrainer:
         if drawing.random() >= config.full_context:
             centre, lookahead = config.blocks[int(drawing.integers(len(config.blocks)))]
         self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with fastest(self.device):
             log_probs = network(
                 batch.rows.to(self.device),
                 batch.lengths.to(self.device),
@@ -297,7 +298,7 @@ def evaluate(
     for begin in range(0, len(ordered), 32):
         group = ordered[begin : begin + 32]
         batch = collate(group, None)
-        with torch.autocast(device.type, torch.bfloat16):
+        with fastest(device):
             rows, lengths = batch.rows.to(device), batch.lengths.to(device)
             log_probs = model(rows, lengths, centre, lookahead).float().cpu()
         for one, length, example in zip(log_probs, batch.lengths, group, strict=True):

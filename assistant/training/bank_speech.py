@@ -10,6 +10,7 @@ import torch
 
 from ..bundle import AcousticBundle
 from ..grammar.phonemes import Pronunciation
+from ..nn.precision import fastest
 from .batches import Example, collate, like_lengths
 from .feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
 from .metrics import greedy_phonemes, phoneme_error
@@ -77,7 +78,7 @@ def hear(
     for group in like_lengths([c.utterance.length for c in chosen], batch_rows):
         examples = [Example(((chosen[i].cache, chosen[i].utterance),), ids[i]) for i in group]
         batch = collate(examples, None)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        with torch.inference_mode(), fastest(device):
             log_probs = model(batch.rows.to(device), batch.lengths.to(device)).float().cpu()
         found: list[tuple[int, Aligned | None]] = []
         for i, padded, length in zip(group, log_probs, batch.lengths.tolist(), strict=True):

@@ -17,6 +17,7 @@ from torchaudio.functional import forced_align
 from ..config import AcousticConfig
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
+from ..nn.precision import fastest
 from .acoustic_trainer import ctc_loss
 from .batches import Example, batches, collate
 from .feature_cache import CachedUtterance
@@ -152,7 +153,7 @@ def encoded(
     for begin in range(0, len(ordered), 16):
         group = ordered[begin : begin + 16]
         batch = collate(group, None)
-        with torch.autocast("cpu", torch.bfloat16):
+        with fastest():
             made = network.encode(batch.rows, batch.lengths).to(torch.float16)
         for example, one in zip(group, made, strict=True):
             rows[example.copies[0][1]] = one[: example.length].numpy()
@@ -214,7 +215,7 @@ def train(variant: Variant, speech: Speech, budget: Budget, advance: Callable[[]
         whole = not variant.bidirectional or update % 2 == 0
         centre, lookahead = (None, 0) if whole else BLOCK
         model.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with fastest():
             log_probs = model(
                 batch.rows, batch.lengths, centre, lookahead, variant.truncate or None
             )
@@ -251,7 +252,7 @@ def aligned(
         repeats = sum(a == b for a, b in pairwise(example.phonemes))
         if example.length < len(example.phonemes) + repeats:
             continue
-        with torch.autocast("cpu", torch.bfloat16):
+        with fastest():
             log_probs = model(batch.rows, batch.lengths)
         labels, _ = forced_align(log_probs, batch.phonemes.int())
         targets[example.copies[0][1]] = lasting(labels[0].long())

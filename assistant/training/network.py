@@ -24,6 +24,7 @@ from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
 from ..nn.encoder import EncoderShape, StreamingEncoder
 from ..nn.low_rank import adapt, update_of
+from ..nn.precision import computes_bfloat16
 from .batches import Example, collate
 
 LOG_MEL_PER_ROW = 4
@@ -66,7 +67,9 @@ class Network:
             front = read_encoder(encoder)
             front.requires_grad_(False)
             if config.rank:
-                adapt(front, config.rank, torch.bfloat16)
+                device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+                fast = torch.bfloat16 if computes_bfloat16(device) else torch.float32
+                adapt(front, config.rank, fast)
         shape = AcousticConfig(
             input_size=self.features.stack * front.shape.width,
             cell=config.cell,

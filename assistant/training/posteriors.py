@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..bundle import AcousticBundle
 from ..nn.encoded_model import EncodedAcousticModel
+from ..nn.precision import fastest
 from .batches import like_lengths
 from .feature_cache import CachedUtterance, FeatureCache
 
@@ -39,7 +40,7 @@ def score(
     rows = [torch.from_numpy(cache.rows(u).astype(np.float32)) for u in utterances]
     lengths = torch.tensor([len(r) for r in rows])
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    with torch.autocast("cpu", torch.bfloat16):
+    with fastest():
         log_probs = network(padded, lengths).float()
     return [one[: int(n)] for one, n in zip(log_probs, lengths, strict=True)]
 

@@ -21,6 +21,7 @@ from ..bundle import read_encoder
 from ..config import FeatureConfig
 from ..errors import UsageError
 from ..features import FeatureExtractor, normalise
+from ..nn.precision import fastest
 from ..types import SAMPLE_RATE, Samples
 
 SILENCE_SECONDS = 2.0
@@ -80,7 +81,7 @@ class Whisper:
         padded = torch.stack(
             [torch.cat([f, f.min().expand(longest - len(f), f.shape[1])]) for f in frames]
         )
-        with torch.autocast("cpu", torch.bfloat16):
+        with fastest():
             rows = self._encoder(padded, torch.full((len(frames),), longest)).float()
         found = self._decoder.generate(
             self._storage.from_array(np.ascontiguousarray(rows.numpy())),
