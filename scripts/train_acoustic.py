@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.feature_cache import ROWS_PER_SECOND
+from assistant.training.manifest import audio_files, held_out_noise
 from assistant.training.material import RAREST, read_material
+from assistant.training.mel_augmentation import MelAugmentationConfig, MelAugmenter, noise_power
 from assistant.training.network import (
     LOG_MEL_PER_ROW,
     Network,
@@ -78,6 +81,19 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         help="folder of a larger bundle's posteriors (scripts/extract_posteriors.py) to learn from",
     )
     parser.add_argument("--teacher-bundle", type=Path, help="that bundle, for its phonemes")
+    parser.add_argument(
+        "--augment",
+        action="store_true",
+        help="hear every draw anew: speed, vocal tract, rooms, noise, microphones, on the log-mel",
+    )
+    parser.add_argument(
+        "--noise",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of background noise for --augment;\n"
+        "a fifth of it, by name, is left for measuring",
+    )
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
     parser.add_argument(
         "--rarest",
@@ -96,6 +112,13 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
     )
     network = NetworkConfig(**{f.name: getattr(found, f.name) for f in plain_fields(NetworkConfig)})
     return found, training, network
+
+
+def augmenter(noise: Sequence[Path]) -> MelAugmenter:
+    """What changes every draw, with the backgrounds of some folders."""
+    backgrounds, _ = held_out_noise(audio_files(noise))
+    power = noise_power(backgrounds) if backgrounds else None
+    return MelAugmenter(MelAugmentationConfig(), LOG_MEL_PER_ROW, power)
 
 
 def main() -> None:
@@ -132,6 +155,7 @@ def main() -> None:
         arguments.checkpoints,
         torch.device(arguments.device),
         LOG_MEL_PER_ROW,
+        augmenter(arguments.noise) if arguments.augment else None,
     )
     if is_first:
         hours = sum(e.length * e.draws for e in material.training) / ROWS_PER_SECOND / 3600

@@ -27,6 +27,7 @@ from ..nn.precision import fastest
 from .batches import Batch, Example, batches, collate
 from .feature_cache import ROWS_PER_SECOND
 from .masking import MaskingConfig, mask
+from .mel_augmentation import MelAugmenter
 from .metrics import ErrorRate, greedy_phonemes, phoneme_error
 
 REPORT_EVERY = 20
@@ -90,6 +91,7 @@ class AcousticTrainer:
         folder: Path,
         device: torch.device,
         frames_per_row: int | None = None,
+        augmenter: MelAugmenter | None = None,
     ) -> None:
         """What is trained, on what, and where.
 
@@ -99,6 +101,7 @@ class AcousticTrainer:
             training: examples of all processes. held_out: examples a corpus.
             folder: where the checkpoint and the log are kept.
             frames_per_row: log-mel frames side by side in a row; None where rows are the encoder's.
+            augmenter: makes every draw of log-mel another one; None leaves the cache's copies.
         """
         self.rank, self.world = (
             int(os.environ.get("RANK", "0")),
@@ -111,7 +114,7 @@ class AcousticTrainer:
         self.config, self.folder, self.device = config, folder, device
         self.model = model.to(device)
         self.average = {n: p.detach().clone() for n, p in model.state_dict().items()}
-        self.frames_per_row = frames_per_row
+        self.frames_per_row, self.augmenter = frames_per_row, augmenter
         self.training = training[self.rank :: self.world]
         self.held_out = held_out
         encoder = [p for n, p in model.named_parameters() if _trained_encoder(n, p)]
@@ -169,6 +172,8 @@ class AcousticTrainer:
         cosine = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * warm * max(cosine, 0.01)
+        if self.augmenter is not None:
+            batch = self.augmenter(batch, rng)
         mask(batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng)
         centre, lookahead = None, 0
         drawing = np.random.default_rng([config.seed, self.update])  # the same in all processes

@@ -19,6 +19,8 @@ from .feature_cache import CachedUtterance, FeatureCache
 
 RAREST = 20
 """Occurrences below which a phoneme is left out by default: too few to learn it from."""
+TAUGHT = 2 / 3
+"""Share of the draws that copies with a teacher have, where others of the utterance have none."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,10 @@ def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, P
 
 
 def _taught(examples: list[Example], teacher: Path, phonemes: int) -> list[Example]:
-    """Examples with what the teacher said, of the copies that it has heard; others as they are."""
+    """Examples with what the teacher said, of the copies that it has heard; others as they are.
+
+    Where it has not heard all copies of one, those are an example of their own, drawn less often.
+    """
     heard: dict[tuple[str, str, int], tuple[FeatureCache, CachedUtterance]] = {}
     for folder in sorted(p for p in teacher.iterdir() if p.is_dir()):
         posteriors = FeatureCache(folder, phonemes)
@@ -125,7 +130,13 @@ def _taught(examples: list[Example], teacher: Path, phonemes: int) -> list[Examp
         pairs = [(c, heard[k]) for c, k in zip(example.copies, keys, strict=True) if k in heard]
         if pairs:
             copies, said = zip(*pairs, strict=True)
-            taught.append(replace(example, copies=copies, teachers=said))
+            others = tuple(c for c in example.copies if c not in copies)
+            share = TAUGHT if others else 1.0
+            draws = example.draws * share
+            taught.append(replace(example, copies=copies, teachers=said, draws=draws))
+            if others:
+                draws = example.draws - draws
+                taught.append(replace(example, copies=others, draws=draws))
         else:
             taught.append(example)
     return taught
