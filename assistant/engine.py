@@ -65,6 +65,7 @@ class Engine:
     acoustic: AcousticBundle
     commands: CommandBundle
     graph: PhonemeGraph
+    refused: PhonemeGraph | None
     streaming: StreamingEncoder | None
 
     @classmethod
@@ -93,8 +94,11 @@ class Engine:
             decision = replace(config.decision, confidence_threshold=threshold)
             config = replace(config, decision=decision)
         graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
+        refused = None
+        if compiled.refused is not None:
+            refused = PhonemeGraph.compile(compiled.refused, compiled.lexicon)
         streaming = streaming_encoder(acoustic.encoder, device)
-        return cls(config, device, acoustic, compiled, graph, streaming)
+        return cls(config, device, acoustic, compiled, graph, refused, streaming)
 
     def pipeline(
         self,
@@ -170,4 +174,5 @@ class Engine:
             Calibration(compiled.calibration_weights, compiled.calibration_bias),
             self.config.decision,
             self.device,
+            self.refused,
         )

@@ -69,8 +69,10 @@ class IntentDecoder:
         calibration: Calibration,
         config: DecisionConfig,
         device: torch.device | str = "cpu",
+        refused: PhonemeGraph | None = None,
     ) -> None:
-        """intents, slots: in the order of the model's outputs."""
+        """intents, slots: in the order of the model's outputs. refused: what must not be
+        understood; None where nothing was named."""
         self.graph = graph
         self.model = model
         self.intents = tuple(intents)
@@ -78,6 +80,7 @@ class IntentDecoder:
         self.calibration = calibration
         self.config = config
         self.device = torch.device(device)
+        self.refused = refused
         self.reset()
 
     @property
@@ -118,6 +121,9 @@ class IntentDecoder:
                 f"is below {self.config.confidence_threshold:.2f}",
                 best,
             )
+        refused = self._refused(judged.path, log_probs)
+        if refused is not None:
+            return Rejection(f"must not be understood: '{refused}' fits better", best)
         return best
 
     def decide_early(self, log_probs: Tensor) -> Hypothesis | None:
@@ -131,6 +137,8 @@ class IntentDecoder:
             return None
         path = self._agreement.path(self._search(log_probs), self.config.early_margin)
         if path is None or greedy(rows[path.spans[-1][1] :]):
+            return None
+        if self._refused(path, log_probs) is not None:
             return None
         best = self.hypothesis(self.weigh(path, log_probs))
         return best if best.confidence >= self.config.confidence_threshold else None
@@ -186,6 +194,15 @@ class IntentDecoder:
         bonus, intent_bonus = self.bonuses(scores, weight)
         state = self.graph.initial_state(bonus, intent_bonus, self.config.filler_penalty)
         return self.graph.step(state, log_probs.numpy())
+
+    def _refused(self, path: GraphPath, log_probs: Tensor) -> str | None:
+        """The sentence that must not be understood and fits (T, P) better than a path, if any."""
+        if self.refused is None:
+            return None
+        found = self.refused.decode(log_probs.numpy(), filler_penalty=self.config.filler_penalty)
+        if not found or found[0].log_prob <= path.log_prob:
+            return None
+        return " ".join(word.word for word in found[0].words)
 
     def _slot_bonus(self, scores: IntentScores, weight: float) -> dict[SlotAssignment, float]:
         bonus: dict[SlotAssignment, float] = {}

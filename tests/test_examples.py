@@ -16,7 +16,7 @@ from assistant.actions import read_actions
 from assistant.bundle import read_acoustic, read_commands, read_inventory
 from assistant.cli import main
 from assistant.cli.render import result_object
-from assistant.config import AssistantConfig
+from assistant.config import AssistantConfig, DecisionConfig
 from assistant.engine import Engine
 from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet, load_commands
@@ -27,7 +27,7 @@ from assistant.training.intent_trainer import IntentTrainingConfig
 from assistant.training.posterior_bank import PosteriorBank
 from assistant.training.pronouncing import pronounce
 from assistant.training.sentence_source import SentenceSource
-from assistant.types import ActionStatus, Hypothesis, Intent, Recognised
+from assistant.types import ActionStatus, Hypothesis, Intent, Recognised, Rejection
 
 LIGHT = """\
 language: en
@@ -282,9 +282,7 @@ def test_a_command_set_acts_as_its_files_say_unless_a_policy_is_named(
     assert Path(other.policy().source).parts[-2:] == ("configs", "actions.yaml")
 
 
-def test_words_that_only_must_not_be_said_are_pronounced_and_not_compiled(
-    bundle: Path, tmp_path: Path
-) -> None:
+def test_what_must_not_be_understood_is_spliced_and_compiled(bundle: Path, tmp_path: Path) -> None:
     commands = load_commands([write(tmp_path, TINY.replace("[dim the", "[mint the"))])
     lexicon = pronounce(commands, read_inventory(bundle))
     bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
@@ -294,7 +292,41 @@ def test_words_that_only_must_not_be_said_are_pronounced_and_not_compiled(
     spoken = sum(len(lexicon[word][0]) for word in ("mint", "the", "light"))
     assert abs(len(refused.log_probs) - spoken) <= 2
     compile_commands([tmp_path / "mine.yaml"], bundle, tmp_path / "mine", BRIEF)
-    assert "mint" not in read_commands(tmp_path / "mine", read_acoustic(bundle)).lexicon
+    compiled = read_commands(tmp_path / "mine", read_acoustic(bundle))
+    assert "mint" in compiled.lexicon
+    assert compiled.refused == commands.refused
+    assert "mint" not in {arc.word for arc in compiled.network.arcs}
+
+
+def test_what_must_not_be_understood_is_refused_where_it_fits_better(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """However sure the confidence is: here everything is accepted that is not told otherwise."""
+    text = TINY.replace("[dim the light]", "[turn the mint on]")
+    text = text.replace("actions:", "skip_words: [please]\nactions:")
+    compile_commands([write(tmp_path, text)], bundle, tmp_path / "mine", BRIEF)
+    config = AssistantConfig(
+        bundle=str(bundle), decision=DecisionConfig(confidence_threshold=0.0, lstm_weight=0.0)
+    )
+    engine = Engine.load(config, tmp_path / "mine")
+    lexicon, phonemes = engine.commands.lexicon, len(engine.acoustic.phonemes)
+
+    def heard(sentence: str) -> Hypothesis | Rejection:
+        said = [phoneme for word in sentence.split() for phoneme in lexicon[word][0]]
+        rows = torch.full((2 * len(said), phonemes), 0.02 / (phonemes - 1))
+        rows[::2].scatter_(1, torch.tensor(said)[:, None], 0.98)
+        rows[1::2, 0] = 0.98
+        return engine.decoder().decide(rows.log())
+
+    accepted = heard("turn the light on")
+    assert isinstance(accepted, Hypothesis)
+    assert accepted.intent == "setLight"
+    for sentence in ("turn the mint on", "please turn the mint on please"):
+        refused = heard(sentence)
+        assert isinstance(refused, Rejection)
+        assert refused.reason == f"must not be understood: '{sentence}' fits better"
+        assert refused.best is not None
+        assert refused.best.intent == "setLight"
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ class CommandBundle:
     """SHA-256 of the command files."""
     false_alarms: FalseAlarms = field(default_factory=FalseAlarms)
     """What other people's talk was taken for when the commands were compiled."""
+    refused: WordNetwork | None = None
+    """The sentences that must not be understood; None where the command files name none."""
     actions: Mapping[str, Any] = field(default_factory=dict)
     """What the command files say each intent does, as `intents` of a policy file; not checked."""
 
@@ -53,19 +55,10 @@ class CommandBundle:
 def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle) -> None:
     """Write a compiled command set."""
     write_weights(folder / "intent.safetensors", bundle.model.state_dict(), torch.float16)
-    network = bundle.network
-    arcs = [
-        [
-            a.source,
-            a.target,
-            a.word,
-            *([a.assignment.slot, a.assignment.value] if a.assignment else []),
-        ]
-        for a in network.arcs
-    ]
-    finals = [[node, f.intent, dict(f.slots)] for node, f in network.finals.items()]
-    graph = {"nodes": network.nodes, "start": network.start, "finals": finals, "arcs": arcs}
-    text = json.dumps({"network": graph, "lexicon": bundle.lexicon}, ensure_ascii=False)
+    networks = {"network": _network_facts(bundle.network)}
+    if bundle.refused is not None:
+        networks["refused"] = _network_facts(bundle.refused)
+    text = json.dumps({**networks, "lexicon": bundle.lexicon}, ensure_ascii=False)
     (folder / "network.json").write_text(text, encoding="utf-8")
     write_config(
         folder / "config.yaml",
@@ -109,7 +102,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
     )
     path = folder / "intent.safetensors"
     load_into(model, read_weights(path), path)
-    network, lexicon = _read_network(folder / "network.json")
+    network, refused, lexicon = _read_networks(folder / "network.json")
     calibration = section(config, "calibration", folder)
     alarms = config.get("false_alarms", {"hours": 0.0, "confidences": []})
     return CommandBundle(
@@ -123,20 +116,40 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         calibration_bias=float(calibration["bias"]),
         source_hash=section(config, "source_sha256", folder),
         false_alarms=FalseAlarms(float(alarms["hours"]), tuple(alarms["confidences"])),
+        refused=refused,
         actions=config.get("actions", {}),
     )
 
 
-def _read_network(path: Path) -> tuple[WordNetwork, Lexicon]:
+def _network_facts(network: WordNetwork) -> dict[str, Any]:
+    arcs = [
+        [
+            a.source,
+            a.target,
+            a.word,
+            *([a.assignment.slot, a.assignment.value] if a.assignment else []),
+        ]
+        for a in network.arcs
+    ]
+    finals = [[node, f.intent, dict(f.slots)] for node, f in network.finals.items()]
+    return {"nodes": network.nodes, "start": network.start, "finals": finals, "arcs": arcs}
+
+
+def _network_of(facts: Mapping[str, Any]) -> WordNetwork:
+    arcs = tuple(
+        Arc(source, target, word, SlotAssignment(*said) if said else None)
+        for source, target, word, *said in facts["arcs"]
+    )
+    finals = {node: Final(intent, slots) for node, intent, slots in facts["finals"]}
+    return WordNetwork(facts["nodes"], facts["start"], finals, arcs)
+
+
+def _read_networks(path: Path) -> tuple[WordNetwork, WordNetwork | None, Lexicon]:
+    """What can be said, what must not be understood, and how their words are said."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        graph = stored["network"]
-        arcs = tuple(
-            Arc(source, target, word, SlotAssignment(*said) if said else None)
-            for source, target, word, *said in graph["arcs"]
-        )
-        finals = {node: Final(intent, slots) for node, intent, slots in graph["finals"]}
         lexicon = {w: [tuple(p) for p in said] for w, said in stored["lexicon"].items()}
-        return WordNetwork(graph["nodes"], graph["start"], finals, arcs), lexicon
+        refused = _network_of(stored["refused"]) if "refused" in stored else None
+        return _network_of(stored["network"]), refused, lexicon
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: missing or damaged; compile the commands again") from error

@@ -29,7 +29,7 @@
         - {say: turn the light on, intent: setLight, slots: {state: "on", device: light}}
         - say: [dim the lights to 50%, dim the lights to half]  # `intent` and `slots` are optional
           intent: dim
-      must_not: [turn the light over]         # is refused
+      must_not: [turn the light over]         # is refused, and where it fits better, wins
     actions:                                  # as `intents` in a policy file: configs/actions.yaml
       setLight: {run: [light-switch, "{state}"], confirm: when-unsure}
 
@@ -53,10 +53,10 @@ from types import MappingProxyType
 from ..errors import ConfigError
 from ..types import SlotValue
 from .blocks import Block, read_blocks
-from .builder import union, with_skip_words
+from .builder import NetworkBuilder, union, with_skip_words
 from .contexts import Context
 from .examples import Examples, read_examples
-from .network import WordNetwork, slots_of
+from .network import Final, WordNetwork, slots_of
 from .pronunciations import OwnPronunciation, own_pronunciations
 from .scopes import inner_scope
 from .templates import CompiledTemplate, Scope, check_expression
@@ -91,6 +91,8 @@ class CommandSet:
     """How many sentences of the files cannot be said, by reason, the most frequent first."""
     examples: Examples = field(default_factory=Examples)
     """What the files say must and must not be understood."""
+    refused: WordNetwork | None = None
+    """The sentences of `examples` that must not be understood; None where there are none."""
     actions: Mapping[str, Located] = field(default_factory=dict)
     """What the files say each intent does, as it is written; `assistant.actions` reads it."""
 
@@ -149,16 +151,19 @@ def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})
         for slot, values in template.slots.items():
             slots.setdefault(slot, {}).update(dict.fromkeys(values))
     network = union([template.network for template in templates])
+    phrases = _skip_words(files, language)
+    examples = sum((e for file in files for e in file.examples(language)), Examples())
     return CommandSet(
         language=language,
-        network=with_skip_words(network, _skip_words(files, language)),
+        network=with_skip_words(network, phrases),
         intents=tuple(name for name, of in intents.items() if any(b.templates for b in of)),
         slots={slot: tuple(values) for slot, values in slots.items()},
         source_hash=hashlib.sha256("".join(file.text for file in files).encode()).hexdigest(),
         templates=tuple(templates),
         pronunciations=own,
         left_out=_left_out(blocks),
-        examples=sum((e for file in files for e in file.examples(language)), Examples()),
+        examples=examples,
+        refused=_refused(examples, phrases),
         actions=actions,
     )
 
@@ -227,6 +232,16 @@ def _actions(files: Iterable[_File], intents: Collection[str]) -> dict[str, Loca
 
 def _left_out(blocks: Iterable[Block]) -> dict[str, int]:
     return dict(sum((block.left_out for block in blocks), Counter[str]()).most_common())
+
+
+def _refused(examples: Examples, phrases: Sequence[Sequence[str]]) -> WordNetwork | None:
+    """What must not be understood, with phrases without meaning around it, as in a sentence."""
+    networks = []
+    for example in examples.must_not:
+        builder = NetworkBuilder()
+        end = builder.text(builder.start, " ".join(example.words))
+        networks.append(builder.network(end, Final("", {})))
+    return with_skip_words(union(networks), phrases) if networks else None
 
 
 def _reasons(blocks: Iterable[Block]) -> str:

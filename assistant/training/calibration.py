@@ -35,7 +35,10 @@ def new_decoder(
     """A decoder whose confidence is not yet calibrated."""
     graph = PhonemeGraph.compile(commands.network, lexicon)
     calibration = Calibration((1.0, 0.1), 2.0)
-    return IntentDecoder(graph, model, commands.intents, commands.slots, calibration, decision)
+    refused = PhonemeGraph.compile(commands.refused, lexicon) if commands.refused else None
+    return IntentDecoder(
+        graph, model, commands.intents, commands.slots, calibration, decision, refused=refused
+    )
 
 
 def calibrate(

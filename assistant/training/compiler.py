@@ -83,7 +83,8 @@ def compile_commands(
     if commands.examples.must or commands.examples.must_not:
         progress(0.95, "examples")
         heard = hear_examples(source, decoder, config.seed)
-    said = {arc.word for arc in commands.network.arcs}
+    networks = (commands.network, commands.refused)
+    said = {arc.word for network in networks if network for arc in network.arcs}
     compiled = CommandBundle(
         language=commands.language,
         intents=commands.intents,
@@ -95,6 +96,7 @@ def compile_commands(
         calibration_bias=decoder.calibration.bias,
         source_hash=commands.source_hash,
         false_alarms=alarms,
+        refused=commands.refused,
         actions={intent: written.plain() for intent, written in commands.actions.items()},
     )
     write_commands(output, compiled, acoustic)
