@@ -35,6 +35,7 @@ from assistant.training.network import (
     NetworkConfig,
     parameters_in_millions,
 )
+from assistant.training.pieces import cut
 from assistant.training.plots import plot_log
 
 DRAWS = {
@@ -79,6 +80,13 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         "--teacher",
         type=Path,
         help="folder of a larger bundle's posteriors (scripts/extract_posteriors.py) to learn from",
+    )
+    parser.add_argument(
+        "--pieces",
+        type=int,
+        default=0,
+        help="rows of the pieces that utterances with a teacher are cut into;\n"
+        "0 leaves them whole (25 rows are a second)",
     )
     parser.add_argument("--teacher-bundle", type=Path, help="that bundle, for its phonemes")
     parser.add_argument(
@@ -141,6 +149,9 @@ def main() -> None:
         arguments.rarest,
         arguments.teacher,
     )
+    training = material.training
+    if arguments.pieces:
+        training = [piece for e in training for piece in cut(e, arguments.pieces)]
     torch.manual_seed(config.seed)
     network = Network(network_config, arguments.encoder, material.inventory)
     if arguments.initial:
@@ -149,7 +160,7 @@ def main() -> None:
         network.take_statistics(material.training)
     trainer = AcousticTrainer(
         network.module,
-        material.training,
+        training,
         material.held_out,
         config,
         arguments.checkpoints,
@@ -158,7 +169,7 @@ def main() -> None:
         augmenter(arguments.noise) if arguments.augment else None,
     )
     if is_first:
-        hours = sum(e.length * e.draws for e in material.training) / ROWS_PER_SECOND / 3600
+        hours = sum(e.length * e.draws for e in training) / ROWS_PER_SECOND / 3600
         millions = parameters_in_millions(network.module)
         print(
             f"{hours:.1f} h a pass, {len(material.inventory)} phonemes, "

@@ -13,6 +13,7 @@ from assistant.training.acoustic_trainer import distillation_loss
 from assistant.training.batches import Batch, batches, collate
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.material import read_material
+from assistant.training.pieces import cut
 from assistant.training.posteriors import extract_posteriors, network_of, score
 
 COLUMNS = 320
@@ -109,3 +110,41 @@ def test_the_loss_is_least_where_the_student_says_what_the_teacher_says():
     assert same == pytest.approx(float(entropy) / 3, rel=1e-5)
     other = torch.log_softmax(torch.randn(2, 4, 5), dim=-1)
     assert distillation_loss(other, teacher, batch) > same
+
+
+def test_pieces_say_together_what_the_utterance_says(made):
+    bundle, cache, teacher = made
+    hear(bundle, cache, teacher)
+    (teacher / "augmented-1").rename(teacher.parent / "elsewhere")
+    material = read_material(cache, COLUMNS, "en-us", bundle.phonemes, teacher=teacher)
+    taught = [e for e in material.training if e.teachers]
+    pieces = [(e, cut(e, 8)) for e in taught]
+    assert any(len(p) > 1 for _, p in pieces)
+    for whole, parts in pieces:
+        assert [p for part in parts for p in part.phonemes] == list(whole.phonemes)
+        batch = collate([whole], None)
+        parted = [collate([part], None) for part in parts]
+        torch.testing.assert_close(torch.cat([p.rows for p in parted], dim=1), batch.rows)
+        said = [p.teacher for p in parted]
+        torch.testing.assert_close(torch.cat(said, dim=1), batch.teacher)
+        assert all(part.draws == whole.draws for part in parts)
+
+
+def test_what_cannot_be_aligned_stays_whole(made):
+    bundle, cache, teacher = made
+    hear(bundle, cache, teacher)
+    material = read_material(cache, COLUMNS, "en-us", bundle.phonemes, teacher=teacher)
+    in_two_copies = material.training[0]
+    assert len(in_two_copies.copies) == 2
+    assert cut(in_two_copies, 5) == [in_two_copies]
+
+
+def test_copies_that_no_teacher_heard_are_drawn_apart(made):
+    bundle, cache, teacher = made
+    hear(bundle, cache, teacher)
+    (teacher / "augmented-1").rename(teacher.parent / "elsewhere")
+    material = read_material(cache, COLUMNS, "en-us", bundle.phonemes, teacher=teacher)
+    assert len(material.training) == 24
+    assert sum(e.draws for e in material.training) == pytest.approx(12)
+    taught = [e for e in material.training if e.teachers]
+    assert sum(e.draws for e in taught) == pytest.approx(8)
