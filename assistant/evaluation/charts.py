@@ -1,0 +1,162 @@
+"""The charts of a report: accuracy over noise, false accepts against false rejects, latencies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .svg import FAINT, FIRST, INK, SECOND, THIRD, inline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HEIGHT = 2.9
+"""Inches of a chart."""
+DODGE = 0.07
+"""Steps of the axis between the marks of one condition, so that no interval hides another."""
+CURVES = (
+    ("exact", "exact: intent and every slot", FIRST, "o"),
+    ("intent_accuracy", "intent", SECOND, "s"),
+    ("rejected", "refused", THIRD, "^"),
+)
+"""Rates of a condition that are drawn: key, label, colour, mark."""
+LATENCIES = {
+    "endpoint_delay": "end of speech to endpoint",
+    "decision": "end of speech to decision",
+    "first_partial": "start of speech to first partial result",
+}
+"""Latencies of an utterance, by their key in its `latency_ms`, and what they are."""
+BINS = 24
+"""Of a histogram of latencies, at most."""
+
+
+def percent(rate: float) -> str:
+    """A rate as people read it, with one digit where that says something."""
+    return f"{100 * rate:.1f}".removesuffix(".0") + " %"
+
+
+def snr_name(snr: object) -> str:
+    """A condition: `clean`, or `6 dB`."""
+    return f"{snr:g} dB" if isinstance(snr, int | float) else str(snr)
+
+
+def snr_chart(conditions: Sequence[Mapping[str, Any]]) -> str:
+    """Rates of the conditions with their intervals, from quiet to loud."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.grid(visible=True)
+        places = np.arange(len(conditions))
+        for number, (key, label, colour, mark) in enumerate(CURVES):
+            rates = np.array([condition[key] for condition in conditions])
+            intervals = np.array([condition[f"{key}_interval"] for condition in conditions])
+            axes.errorbar(
+                places + (number - 1) * DODGE,
+                100 * rates,
+                # A rate lies within its interval; rounding may say otherwise at 0 and 1.
+                yerr=100 * np.maximum(0, [rates - intervals[:, 0], intervals[:, 1] - rates]),
+                color=colour,
+                marker=mark,
+                markersize=5,
+                capsize=3,
+                elinewidth=1.2,
+                label=label,
+            )
+        axes.set_xticks(places, [snr_name(condition["snr"]) for condition in conditions])
+        axes.set(
+            xlabel="signal-to-noise ratio",
+            ylabel="% of recordings",
+            xlim=(-0.5, len(conditions) - 0.5),
+            ylim=(-3, 103),
+        )
+        figure.legend(loc="outside upper center", ncols=len(CURVES), fontsize="small")
+
+    told = (
+        ", ".join(f"{snr_name(c['snr'])}: {percent(c[key])}" for c in conditions)
+        for key, *_ in CURVES
+    )
+    exact, intent, rejected = told
+    label = f"Chart of rates over noise. Exact: {exact}. Intent: {intent}. Refused: {rejected}."
+    return inline(draw, HEIGHT, "snr", label)
+
+
+def det_chart(det: Sequence[Mapping[str, float]], threshold: float | None) -> str:
+    """False rejects over false accepts an hour, a point a threshold; the one in use is marked."""
+    points = sorted(det, key=lambda point: point["threshold"])
+    used = None
+    if threshold is not None:
+        used = min(points, key=lambda point: abs(point["threshold"] - threshold))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.grid(visible=True, axis="both")
+        accepts = [point["false_accepts_per_hour"] for point in points]
+        axes.plot(
+            accepts,
+            [100 * point["false_reject_rate"] for point in points],
+            color=FIRST,
+            marker="o",
+            markersize=3.5,
+        )
+        axes.set(xlabel="false accepts an hour", ylabel="false rejects, %")
+        _many_sizes(axes, accepts)
+        axes.set_ylim(bottom=0)
+        if used is not None:
+            place = (used["false_accepts_per_hour"], 100 * used["false_reject_rate"])
+            axes.plot(*place, color=SECOND, marker="D", markersize=7, linestyle="none")
+            axes.annotate(
+                f"threshold {used['threshold']:.2f}",
+                place,
+                (9, 9),
+                textcoords="offset points",
+                color=INK,
+                annotation_clip=False,
+            )
+
+    label = f"Detection error tradeoff over {len(points)} thresholds."
+    if used is not None:
+        label += (
+            f" At the threshold in use, {used['threshold']:.2f}: "
+            f"{percent(used['false_reject_rate'])} false rejects, "
+            f"{used['false_accepts_per_hour']:.2g} false accepts an hour."
+        )
+    return inline(draw, HEIGHT, "det", label)
+
+
+def latency_chart(latencies: Mapping[str, Sequence[float]]) -> str:
+    """A histogram of each of `LATENCIES`, in milliseconds, over one axis; none may be empty."""
+    kinds = [kind for kind in LATENCIES if kind in latencies]
+
+    def draw(figure: Figure) -> None:
+        rows = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]
+        longest = max(max(values) for values in latencies.values())
+        bins = np.linspace(min(0.0, *map(min, latencies.values())), max(longest, 1.0), BINS + 1)
+        for axes, kind in zip(rows, kinds, strict=True):
+            axes.grid(visible=True)
+            axes.hist(latencies[kind], bins=bins, color=FIRST, alpha=0.75)
+            axes.axvline(float(np.median(latencies[kind])), color=SECOND, linestyle="--")
+            axes.set_title(LATENCIES[kind], fontsize="medium", loc="left")
+            axes.yaxis.get_major_locator().set_params(integer=True)
+        rows[-1].set_xlabel("milliseconds of audio; dashed: the median")
+        figure.supylabel("utterances", fontsize="medium")
+
+    medians = (f"{LATENCIES[k]}: median {np.median(latencies[k]):.0f} ms" for k in kinds)
+    label = f"Histograms of latency. {'; '.join(medians)}."
+    return inline(draw, 0.6 + 1.15 * len(kinds), "latency", label)
+
+
+def _many_sizes(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis down to the smallest value there is, and nothing beside it."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415 - an extra
+
+    positive = [value for value in values if value > 0]
+    if len(set(positive)) > 1 and max(positive) > 20 * min(positive):
+        # Linear below: nothing an hour has a place too.
+        axes.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(left=0)
+    axes.axvline(0, color=FAINT, linewidth=0.8)
