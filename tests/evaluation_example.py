@@ -47,7 +47,14 @@ def condition(snr: str | float, exact: float, n: int = 4) -> dict[str, Any]:
     rates = ("intent_accuracy", "exact", "strict", "slot_f1", "rejected")
     figures: dict[str, Any] = {key: exact if key != "rejected" else 1 - exact for key in rates}
     bounds = {f"{key}_interval": [figures[key] * 0.5, 0.5 + figures[key] * 0.5] for key in rates}
-    return {"snr": snr, "n": n, **figures, **bounds, "phoneme_error": 0.1}
+    return {
+        "snr": snr,
+        "n": n,
+        **figures,
+        **bounds,
+        "phoneme_error": 0.1,
+        "phoneme_error_interval": [0.05, 0.2],
+    }
 
 
 def report(*utterances: Mapping[str, Any], **others: Any) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_the_page_says_what_the_report_says(full: str) -> None:
     assert [label.startswith(start) for label, start in zip(charts, starts, strict=True)] == [
         True
     ] * 4
-    assert "6 dB: 80 %" in charts[0] and "threshold in use, 0.50" in charts[1]
+    assert "refused, clean: 10 %, 6 dB: 20 %" in charts[0] and "threshold in use, 0.50" in charts[1]
     assert "tʃ ɪ k" in charts[3]  # by the time of their rows
 
 
@@ -265,7 +265,8 @@ def test_why_names_every_slot_that_differs() -> None:
         ("room", "kitchen", "den"),
         ("level", None, 3),
     ]
-    assert "expected: nothing" in why(utterance("a", expected={"intent": None, "slots": {}}))
+    slots_alone = utterance("a", expected={"intent": None, "slots": {"room": "den"}})
+    assert why(slots_alone).startswith("Room is “kitchen”, should be “den”")
 
 
 # ── errors and files ───────────────────────────────────────────────────────────────────────

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from .screen import Screen
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -19,8 +21,16 @@ LIKELY = 0.05
 """p-value from which a difference may well be chance."""
 
 
-def comparison_lines(comparison: Comparison) -> Iterator[RenderableType]:
-    """What is shown, from top to bottom: what differs, the figures, the recordings that changed."""
+def show_comparison(screen: Screen, comparison: Comparison) -> None:
+    """What they were made from, the figures with their intervals, what changed."""
+    for part in _parts(comparison):
+        if isinstance(part, Text):
+            screen.result(part)
+        else:
+            screen.output.print(part)
+
+
+def _parts(comparison: Comparison) -> Iterator[RenderableType]:
     if comparison.made_differently:
         yield _facts(comparison.made_differently)
     yield _figures(comparison)
@@ -100,8 +110,7 @@ def _changes(title: str, changes: Sequence[Changed], style: str) -> Iterator[Ren
         return
     yield Text(f"{title}: {len(changes)}", style=style)
     for change in changes[:CHANGES]:
-        told = f"  {change.path} ({_snr(change.snr)}): {change.there}  →  {change.here}"
-        yield Text(_safe(told))
+        yield Text(f"  {change.path} ({_snr(change.snr)}): {change.there}  →  {change.here}")
     if len(changes) > CHANGES:
         yield Text(f"  and {len(changes) - CHANGES} more", style="dim")
 

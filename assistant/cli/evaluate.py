@@ -17,6 +17,7 @@ from rich.progress import (
 
 from ..errors import UsageError
 from . import options
+from .compared import show_comparison
 from .evaluated import show_report
 from .screen import Screen
 
@@ -30,6 +31,7 @@ EXAMPLES = options.examples(
     "assistant evaluate orders.jsonl --commands coffee --negatives talk/ --require 'exact>=0.8' "
     "--require 'false_accepts_per_hour<=0.5'",
     "assistant evaluate read-aloud.jsonl --bundle en-us: phoneme error alone (lines with text)",
+    "assistant evaluate orders.jsonl --commands coffee --html report.html --compare before.json",
     "torchrun --nproc-per-node 2 -m assistant evaluate orders.jsonl --commands coffee "
     "--json report.json: the same figures, by two processes",
 )
@@ -118,6 +120,24 @@ def command(
     json: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="Write the whole report here.")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="OUT",
+            help="Write the report as one page that needs nothing else: charts, and the worst "
+            "utterances with their sound (needs the extra 'picture').",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare",
+            metavar="REPORT",
+            help="Show what differs from another report (--json), recording by recording, and "
+            "whether that may be chance.",
+        ),
+    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,6 +163,7 @@ def command(
     screen = Screen()
 
     from ..evaluation import processes, report
+    from ..evaluation.comparison import read_report
     from ..evaluation.mixing import Mixing, parse_snrs
     from ..evaluation.requirements import Requirement
     from ..evaluation.runner import Evaluation
@@ -167,6 +188,11 @@ def command(
         negatives_minutes=negatives_minutes,
         seed=seed,
     )
+    if html is not None:
+        from ..evaluation.html import require_libraries
+
+        require_libraries()
+    before = None if compare is None else read_report(compare)
     requirements = [Requirement.parse(text, settings.snrs) for text in require or ()]
     folder = _work_folder(json, settings)
     with processes.ranks() as rank:
@@ -195,6 +221,16 @@ def command(
     show_report(screen, made)
     if json is not None:
         screen.result(f"{json}: the whole report")
+    if html is not None:
+        from ..evaluation.html import write_html
+        from ..evaluation.rehearing import Rehearing
+
+        write_html(made, html, Rehearing(evaluation).details(made))
+        screen.result(f"{html}: the report as a page")
+    if before is not None:
+        from ..evaluation.comparison import compare as compare_with
+
+        show_comparison(screen, compare_with(made, before, seed))
     failures = [line for requirement in requirements for line in requirement.failures(made)]
     for line in failures:
         screen.error(line)

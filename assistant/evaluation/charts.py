@@ -33,8 +33,10 @@ BINS = 24
 """Of a histogram of latencies, at most."""
 
 
-def percent(rate: float) -> str:
+def percent(rate: float | None) -> str:
     """A rate as people read it, with one digit where that says something."""
+    if rate is None:
+        return "–"
     return f"{100 * rate:.1f}".removesuffix(".0") + " %"
 
 
@@ -44,17 +46,26 @@ def snr_name(snr: object) -> str:
 
 
 def snr_chart(conditions: Sequence[Mapping[str, Any]]) -> str:
-    """Rates of the conditions with their intervals, from quiet to loud."""
+    """Rates of the conditions with their intervals, in the order asked for.
+
+    Where nothing was labelled, it is the phoneme error instead.
+    """
+    decided = any(c[key] is not None for c in conditions for key, *_ in CURVES)
+    curves = CURVES if decided else (("phoneme_error", "phoneme error", FIRST, "o"),)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.grid(visible=True)
         places = np.arange(len(conditions))
-        for number, (key, label, colour, mark) in enumerate(CURVES):
-            rates = np.array([condition[key] for condition in conditions])
-            intervals = np.array([condition[f"{key}_interval"] for condition in conditions])
+        for number, (key, label, colour, mark) in enumerate(curves):
+            known = [c[key] is not None for c in conditions]
+            if not any(known):
+                continue
+            rates = np.array([c[key] for c in conditions if c[key] is not None])
+            bounds = [c[f"{key}_interval"] for c in conditions if c[key] is not None]
+            intervals = np.array(bounds)
             axes.errorbar(
-                places + (number - 1) * DODGE,
+                places[known] + (number - 1) * DODGE,
                 100 * rates,
                 # A rate lies within its interval; rounding may say otherwise at 0 and 1.
                 yerr=100 * np.maximum(0, [rates - intervals[:, 0], intervals[:, 1] - rates]),
@@ -68,19 +79,17 @@ def snr_chart(conditions: Sequence[Mapping[str, Any]]) -> str:
         axes.set_xticks(places, [snr_name(condition["snr"]) for condition in conditions])
         axes.set(
             xlabel="signal-to-noise ratio",
-            ylabel="% of recordings",
+            ylabel="% of recordings" if decided else "% of phonemes",
             xlim=(-0.5, len(conditions) - 0.5),
             ylim=(-3, 103),
         )
-        figure.legend(loc="outside upper center", ncols=len(CURVES), fontsize="small")
+        figure.legend(loc="outside upper center", ncols=len(curves), fontsize="small")
 
     told = (
-        ", ".join(f"{snr_name(c['snr'])}: {percent(c[key])}" for c in conditions)
-        for key, *_ in CURVES
+        f"{label}, " + ", ".join(f"{snr_name(c['snr'])}: {percent(c[key])}" for c in conditions)
+        for key, label, *_ in curves
     )
-    exact, intent, rejected = told
-    label = f"Chart of rates over noise. Exact: {exact}. Intent: {intent}. Refused: {rejected}."
-    return inline(draw, HEIGHT, "snr", label)
+    return inline(draw, HEIGHT, "snr", f"Chart of rates over noise. {'; '.join(told)}.")
 
 
 def det_chart(det: Sequence[Mapping[str, float]], threshold: float | None) -> str:

@@ -184,10 +184,10 @@ def compare(report: Report, other: Report, seed: int = 0) -> Comparison:
 
 def described(got: Mapping[str, Any]) -> str:
     """What a recording was taken for (or should have been), in one line."""
-    if got.get("intent") is None:
+    slots = [f'{slot}="{value}"' for slot, value in sorted((got.get("slots") or {}).items())]
+    if got.get("intent") is None and not slots:
         return "refused"
-    slots = (f'{slot}="{value}"' for slot, value in sorted((got.get("slots") or {}).items()))
-    return " ".join([str(got["intent"]), *slots])
+    return " ".join([str(got.get("intent") or "any intent"), *slots])
 
 
 # ── one condition ──────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from ..errors import UsageError
 from . import charts
 from .comparison import check_report, described
 from .detail import Detail
-from .worst import Slip, is_wrong, slot_rows, why, worst
+from .worst import Slip, answer_rows, false_accepts, is_wrong, why, worst
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,8 +28,6 @@ _Name = tuple[str, str | float | None, str]
 TEMPLATE, STYLE = "report.html.jinja", "report.css"
 HASH = 12
 """Digits of a hash that are shown; the JSON has all."""
-ACCEPTS = 20
-"""False accepts that are shown, at most."""
 PAIRS = 12
 """Confused pairs of a table that are seen at once; the others are one click away."""
 LATENCY_NAMES = {
@@ -75,17 +73,11 @@ def write_html(report: Mapping[str, Any], path: Path, details: Sequence[Detail] 
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def false_accepts(negatives: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The false accepts that are shown, the most confident first; of a report's `negatives`."""
-    examples = (negatives or {}).get("examples") or []
-    return sorted(examples, key=lambda e: (-float(e["confidence"]), e["path"], e["text"]))[:ACCEPTS]
-
-
 def render(report: Mapping[str, Any], details: Sequence[Detail] = ()) -> str:
     """The page's text; the same for the same report and details."""
     require_libraries()
     check_report(report, "the report")
-    made_from = report["made_from"]
+    made_from = {"commands": None, "bundle": None, **report["made_from"]}
     recordings = {entry["path"] for entry in report["utterances"]}
     by_name = {(detail.path, detail.snr, detail.said): detail for detail in details}
     negatives = report.get("negatives")
@@ -95,6 +87,7 @@ def render(report: Mapping[str, Any], details: Sequence[Detail] = ()) -> str:
         "recordings": len(recordings),
         "conditions": report["conditions"],
         "snr_chart": charts.snr_chart(report["conditions"]) if report["conditions"] else "",
+        "phonemes": any(c.get("phoneme_error") is not None for c in report["conditions"]),
         "phoneme_error": report.get("phoneme_error"),
         "phoneme_error_interval": report.get("phoneme_error_interval"),
         "negatives": negatives,
@@ -145,6 +138,8 @@ def interval(bounds: Sequence[float] | None) -> str:
 
 def figure(value: object) -> str:
     """A number as people read it; anything else as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return "–" if value is None else str(value)
@@ -206,9 +201,10 @@ def _latency(latency: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _latency_chart(utterances: Sequence[Mapping[str, Any]]) -> str:
-    """Empty where the report does not tell the latency of each utterance."""
+    """Of the first condition, as the figures; empty where nothing was measured."""
     found: dict[str, list[float]] = defaultdict(list)
-    for entry in utterances:
+    first = [entry for entry in utterances if entry["snr"] == utterances[0]["snr"]]
+    for entry in first:
         for kind, value in (entry.get("latency_ms") or {}).items():
             if kind in charts.LATENCIES and value is not None:
                 found[kind].append(float(value))
@@ -223,7 +219,7 @@ def _slip(number: int, slip: Slip, details: Mapping[_Name, Detail]) -> dict[str,
         "kind": slip.kind,
         "also": ", ".join(charts.snr_name(snr) for snr in slip.also),
         "why": why(entry),
-        "slots": slot_rows(entry) if slip.kind in ("wrong", "extra slots") else [],
+        "rows": answer_rows(entry) if slip.kind in ("wrong", "extra slots") else [],
         "audio": detail.audio() if detail else "",
         "picture": detail.picture(f"worst{number}") if detail else "",
     }
@@ -242,8 +238,6 @@ def _flat(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             flat += [(f"{name}: {inner}", figure(v)) for inner, v in value.items()]
         elif isinstance(value, list):
             flat.append((name, ", ".join(map(figure, value))))
-        elif isinstance(value, bool):
-            flat.append((name, "yes" if value else "no"))
         else:
             flat.append((name, figure(value)))
     return flat

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WORST = 20
-"""Utterances that a report shows."""
+"""Utterances that a report shows, and false accepts, at most."""
 
 Entry = Mapping[str, Any]
 """An utterance of a report's JSON."""
@@ -53,6 +53,12 @@ def worst(utterances: Sequence[Entry], count: int = WORST) -> list[Slip]:
     ]
 
 
+def false_accepts(negatives: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The worst of a report's `negatives`, the most confident first."""
+    examples = (negatives or {}).get("examples") or []
+    return sorted(examples, key=lambda e: (-float(e["confidence"]), e["path"], e["text"]))[:WORST]
+
+
 def is_wrong(entry: Entry) -> bool:
     """Whether its labels say so; an utterance without labels is neither right nor wrong."""
     return entry["exact"] is False or entry["strict"] is False
@@ -74,9 +80,8 @@ def why(entry: Entry) -> str:
     if got["intent"] is None:
         return f"Refused: {reason}" if reason else "Refused."
     wrong = []
-    if expected["intent"] != got["intent"]:
-        wanted = expected["intent"] or "nothing, it is no command"
-        wrong.append(f"taken for {got['intent']} (expected: {wanted})")
+    if expected["intent"] not in (None, got["intent"]):
+        wrong.append(f"taken for {got['intent']} (expected: {expected['intent']})")
     for slot, wanted, heard in differing_slots(entry):
         if heard is None:
             wrong.append(f"{slot} “{wanted}” was not heard")
@@ -93,6 +98,13 @@ def why(entry: Entry) -> str:
 def differing_slots(entry: Entry) -> list[tuple[str, Any, Any]]:
     """Slots whose values differ: name, expected, got; None where there is no such value."""
     return [row for row in slot_rows(entry) if str(row[1]) != str(row[2])]
+
+
+def answer_rows(entry: Entry) -> list[tuple[str, Any, Any]]:
+    """The intent and all slots: name, expected, got."""
+    expected, got = entry["expected"]["intent"], entry["got"]["intent"]
+    intent = got if expected is None else expected  # not labelled: nothing to compare with
+    return [("intent", intent, got), *slot_rows(entry)]
 
 
 def slot_rows(entry: Entry) -> list[tuple[str, Any, Any]]:
