@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.progress import (
@@ -18,7 +20,7 @@ from rich.progress import (
 from ..errors import UsageError
 from . import options
 from .compared import show_comparison
-from .evaluated import show_report
+from .evaluated import show_problems, show_report
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -197,6 +199,8 @@ def command(
     folder = _work_folder(json, settings)
     with processes.ranks() as rank:
         evaluation = Evaluation.load(settings)
+        if all(task.negative for task in evaluation.tasks):
+            _refuse_nothing(screen, report.build(replace(evaluation, tasks=()), {}, 1))
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -213,11 +217,13 @@ def command(
             )
         if rank.is_first:
             made = report.build(evaluation, outcomes, max(workers, rank.world))
-            if json is not None:
+            if json is not None and made["utterances"]:
                 report.write(made, json)
         processes.remove_journal(folder, rank)
     if not rank.is_first:
         return
+    if not made["utterances"]:
+        _refuse_nothing(screen, made)
     show_report(screen, made)
     if json is not None:
         screen.result(f"{json}: the whole report")
@@ -236,6 +242,12 @@ def command(
         screen.error(line)
     if failures:
         raise typer.Exit(1)
+
+
+def _refuse_nothing(screen: Screen, report: Mapping[str, Any]) -> NoReturn:
+    show_problems(screen, report["problems"])
+    manifest = report["made_from"]["manifest"]
+    raise UsageError(f"{manifest}: no recording of it could be evaluated; no report was made")
 
 
 def _work_folder(json: Path | None, settings: Settings) -> Path:

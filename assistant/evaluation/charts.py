@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .svg import FAINT, FIRST, INK, SECOND, THIRD, inline
+from .svg import FIRST, INK, SECOND, THIRD, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +38,15 @@ def percent(rate: float | None) -> str:
     if rate is None:
         return "–"
     return f"{100 * rate:.1f}".removesuffix(".0") + " %"
+
+
+def span(hours: float) -> str:
+    """A length of time as people read it."""
+    if hours >= 1:
+        return f"{hours:.1f} hours"
+    if hours >= 1 / 60:
+        return f"{60 * hours:.0f} minutes"
+    return f"{3600 * hours:.0f} seconds"
 
 
 def snr_name(snr: object) -> str:
@@ -103,19 +112,16 @@ def det_chart(det: Sequence[Mapping[str, float]], threshold: float | None) -> st
         axes = figure.subplots()
         axes.grid(visible=True, axis="both")
         accepts = [point["false_accepts_per_hour"] for point in points]
-        axes.plot(
-            accepts,
-            [100 * point["false_reject_rate"] for point in points],
-            color=FIRST,
-            marker="o",
-            markersize=3.5,
-        )
+        rejects = [100 * point["false_reject_rate"] for point in points]
+        axes.plot(accepts, rejects, color=FIRST, drawstyle="steps-pre", clip_on=False)
         axes.set(xlabel="false accepts an hour", ylabel="false rejects, %")
         _many_sizes(axes, accepts)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(1.0, *rejects) * 1.05)
         if used is not None:
             place = (used["false_accepts_per_hour"], 100 * used["false_reject_rate"])
-            axes.plot(*place, color=SECOND, marker="D", markersize=7, linestyle="none")
+            axes.plot(
+                *place, color=SECOND, marker="D", markersize=7, linestyle="none", clip_on=False
+            )
             axes.annotate(
                 f"threshold {used['threshold']:.2f}",
                 place,
@@ -167,5 +173,4 @@ def _many_sizes(axes: Axes, values: Sequence[float]) -> None:
         axes.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(left=0)
-    axes.axvline(0, color=FAINT, linewidth=0.8)
+    axes.set_xlim(0, max(1.0, *values) * 1.05)

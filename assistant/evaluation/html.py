@@ -120,6 +120,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "percent": charts.percent,
+        "span": charts.span,
         "interval": interval,
         "snr": charts.snr_name,
         "described": described,
@@ -133,7 +134,7 @@ def interval(bounds: Sequence[float] | None) -> str:
     if bounds is None:
         return ""
     low, high = (charts.percent(bound).removesuffix(" %") for bound in bounds)
-    return f"{low}–{high} %"
+    return f"{low}–{high}"
 
 
 def figure(value: object) -> str:
@@ -208,7 +209,9 @@ def _latency_chart(utterances: Sequence[Mapping[str, Any]]) -> str:
         for kind, value in (entry.get("latency_ms") or {}).items():
             if kind in charts.LATENCIES and value is not None:
                 found[kind].append(float(value))
-    return charts.latency_chart(found) if found else ""
+    if found["endpoint_delay"] == found["decision"]:
+        del found["endpoint_delay"]  # without early commit the endpoint decides
+    return charts.latency_chart(found) if any(found.values()) else ""
 
 
 def _slip(number: int, slip: Slip, details: Mapping[_Name, Detail]) -> dict[str, Any]:
