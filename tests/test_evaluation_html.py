@@ -94,7 +94,7 @@ def test_the_page_says_what_the_report_says(full: str) -> None:
         "it's on",
         "gone.flac there is no such file",
         "versions: torch 2",
-        "Taken for setScene (expected: setLight)",
+        "taken for setScene (expected: setLight)",
     ):
         assert told in page.text, told
     charts = [svg["aria-label"] for svg in page.all("svg")]
@@ -258,7 +258,7 @@ def test_why_names_every_slot_that_differs() -> None:
     got = {"intent": "setLight", "slots": {"room": "den", "level": 3}}
     entry = utterance("a", got=got)
     assert why(entry) == (
-        "State “on” was not heard; room is “den”, should be “kitchen”; level “3” was not said."
+        "state “on” was not heard; room is “den”, should be “kitchen”; level “3” was not said."
     )
     assert slot_rows(entry) == [
         ("state", "on", None),
@@ -266,7 +266,7 @@ def test_why_names_every_slot_that_differs() -> None:
         ("level", None, 3),
     ]
     slots_alone = utterance("a", expected={"intent": None, "slots": {"room": "den"}})
-    assert why(slots_alone).startswith("Room is “kitchen”, should be “den”")
+    assert why(slots_alone).startswith("room is “kitchen”, should be “den”")
 
 
 # ── errors and files ───────────────────────────────────────────────────────────────────────

@@ -29,6 +29,8 @@ LATENCIES = {
     "first_partial": "start of speech to first partial result",
 }
 """Latencies of an utterance, by their key in its `latency_ms`, and what they are."""
+DECADES = 10_000
+"""Between the highest and the lowest of the values that a logarithmic axis tells apart."""
 BINS = 24
 """Of a histogram of latencies, at most."""
 
@@ -165,12 +167,18 @@ def latency_chart(latencies: Mapping[str, Sequence[float]]) -> str:
 
 def _many_sizes(axes: Axes, values: Sequence[float]) -> None:
     """A logarithmic axis down to the smallest value there is, and nothing beside it."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415 - an extra
+    from matplotlib.ticker import (  # noqa: PLC0415 - an extra
+        FuncFormatter,
+        NullFormatter,
+        SymmetricalLogLocator,
+    )
 
     positive = [value for value in values if value > 0]
     if len(set(positive)) > 1 and max(positive) > 20 * min(positive):
-        # Linear below: nothing an hour has a place too.
-        axes.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
+        # Linear below, so that nothing an hour has a place too.
+        linear = max(min(positive), max(positive) / DECADES)
+        axes.set_xscale("symlog", linthresh=linear, linscale=0.5)
+        axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(0, max(1.0, *values) * 1.05)

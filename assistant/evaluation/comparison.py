@@ -18,6 +18,8 @@ import numpy as np
 from ..errors import UsageError
 from .significance import Weights, bootstrap, clusters_of, mcnemar, same_rate
 
+HASH = 12
+"""Digits of a hash that are told; the report itself has all."""
 VERSION = 1
 """Of the reports that can be compared and shown."""
 
@@ -303,11 +305,13 @@ def _made_differently(
 
 
 def _flat(made_from: Mapping[str, Any]) -> dict[str, str]:
-    """Keys and values as text; `versions` by name."""
+    """Keys and values as text; `versions` by name, hashes by their first digits."""
     flat: dict[str, str] = {}
     for key, value in made_from.items():
         if isinstance(value, Mapping):
             flat |= {f"{key}.{name}": str(inner) for name, inner in value.items()}
+        elif isinstance(value, list):
+            flat[key] = ", ".join(map(str, value))
         elif value is not None:
-            flat[key] = value if isinstance(value, str) else json.dumps(value)
+            flat[key] = str(value)[:HASH] if key.endswith("_hash") else str(value)
     return flat

@@ -33,6 +33,9 @@ WIDTH = 5.0
 """Inches of a figure, 360 units of the SVG: about a phone's width, so that its letters are not
 smaller than the page's there."""
 
+DPI = 110
+"""Of pictures within a figure: as wide as a card on a desktop."""
+
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "evaluation",
@@ -78,7 +81,7 @@ def inline(draw: Callable[[Figure], None], height: float, identity: str, label: 
         for axes in figure.axes:
             axes.set_facecolor("none")
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", transparent=True, dpi=144)
+        figure.savefig(buffer, format="svg", transparent=True, dpi=DPI)
     return _for_page(buffer.getvalue(), identity, label)
 
 

@@ -91,8 +91,7 @@ def why(entry: Entry) -> str:
             wrong.append(f"{slot} is “{heard}”, should be “{wanted}”")
     if reason:
         wrong.append(reason)
-    told = "; ".join(wrong) or "counted as wrong"
-    return f"{told[0].upper()}{told[1:]}."
+    return ("; ".join(wrong) or "counted as wrong") + "."
 
 
 def differing_slots(entry: Entry) -> list[tuple[str, Any, Any]]:
