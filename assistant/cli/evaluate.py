@@ -74,8 +74,8 @@ def command(
         str,
         typer.Option(
             metavar="mean|loudest-frame",
-            help="What the ratio is between: mean powers, or the loudest 128 ms of each (as "
-            "Picovoice's benchmark has it: about 10 dB less noise at the same number).",
+            help="What the ratio is between: mean powers, or the loudest 128 ms of each, as "
+            "Picovoice's benchmark has it.",
         ),
     ] = "mean",
     reverb: Annotated[
@@ -145,6 +145,7 @@ def command(
     screen = Screen()
 
     from ..evaluation import processes, report
+    from ..evaluation.journal import Journal
     from ..evaluation.mixing import Mixing, parse_snrs
     from ..evaluation.requirements import Requirement
     from ..evaluation.runner import Evaluation
@@ -193,8 +194,10 @@ def command(
             made = report.build(evaluation, outcomes, max(workers, rank.world))
             if json is not None and made["utterances"]:
                 report.write(made, json)
-        processes.remove_journal(folder, rank)
+        processes.wait(rank)
     if not rank.is_first:
+        if rank.on_machine == 0:  # the first process' own machine keeps its journal to the end
+            Journal(folder).remove()
         return
     if not made["utterances"]:
         _refuse_nothing(screen, made)
@@ -204,6 +207,7 @@ def command(
     failures = [line for requirement in requirements for line in requirement.failures(made)]
     for line in failures:
         screen.error(line)
+    Journal(folder).remove()  # everything is written
     if failures:
         raise typer.Exit(1)
 
