@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -76,8 +77,8 @@ def command(
         str,
         typer.Option(
             metavar="mean|loudest-frame",
-            help="What the ratio is between: mean powers, or the loudest 128 ms of each (as "
-            "Picovoice's benchmark has it: about 10 dB less noise at the same number).",
+            help="What the ratio is between: mean powers, or the loudest 128 ms of each, as "
+            "Picovoice's benchmark has it.",
         ),
     ] = "mean",
     reverb: Annotated[
@@ -166,6 +167,7 @@ def command(
 
     from ..evaluation import processes, report
     from ..evaluation.comparison import read_report
+    from ..evaluation.journal import Journal
     from ..evaluation.mixing import Mixing, parse_snrs
     from ..evaluation.requirements import Requirement
     from ..evaluation.runner import Evaluation
@@ -207,7 +209,8 @@ def command(
             TaskProgressColumn(),
             TimeRemainingColumn(),
         )
-        with screen.progress(*columns) as bar:
+        watched = screen.progress(*columns) if rank.is_first else nullcontext(_unseen)
+        with watched as bar:
             outcomes = processes.evaluate(
                 evaluation,
                 folder,
@@ -219,8 +222,10 @@ def command(
             made = report.build(evaluation, outcomes, max(workers, rank.world))
             if json is not None and made["utterances"]:
                 report.write(made, json)
-        processes.remove_journal(folder, rank)
+        processes.wait(rank)
     if not rank.is_first:
+        if rank.on_machine == 0:  # the first process' own machine keeps its journal to the end
+            Journal(folder).remove()
         return
     if not made["utterances"]:
         _refuse_nothing(screen, made)
@@ -240,6 +245,7 @@ def command(
     failures = [line for requirement in requirements for line in requirement.failures(made)]
     for line in failures:
         screen.error(line)
+    Journal(folder).remove()  # everything is written
     if failures:
         raise typer.Exit(1)
 
@@ -248,6 +254,10 @@ def _refuse_nothing(screen: Screen, report: Mapping[str, Any]) -> NoReturn:
     show_problems(screen, report["problems"])
     manifest = report["made_from"]["manifest"]
     raise UsageError(f"{manifest}: no recording of it could be evaluated; no report was made")
+
+
+def _unseen(share: float, state: str) -> None:
+    """One bar is enough: the other processes' are not shown."""
 
 
 def _work_folder(json: Path | None, settings: Settings) -> Path:
