@@ -25,6 +25,8 @@ from .evaluated import show_problems, show_report
 from .screen import Screen
 
 if TYPE_CHECKING:
+    from ..evaluation.comparison import Report
+    from ..evaluation.runner import Evaluation
     from ..evaluation.settings import Settings
 
 EXAMPLES = options.examples(
@@ -166,7 +168,6 @@ def command(
     screen = Screen()
 
     from ..evaluation import processes, report
-    from ..evaluation.comparison import read_report
     from ..evaluation.journal import Journal
     from ..evaluation.mixing import Mixing, parse_snrs
     from ..evaluation.requirements import Requirement
@@ -192,11 +193,7 @@ def command(
         negatives_minutes=negatives_minutes,
         seed=seed,
     )
-    if html is not None:
-        from ..evaluation.html import require_libraries
-
-        require_libraries()
-    before = None if compare is None else read_report(compare)
+    before = _other_report(html, compare)
     requirements = [Requirement.parse(text, settings.snrs) for text in require or ()]
     folder = _work_folder(json, settings)
     with processes.ranks() as rank:
@@ -232,6 +229,32 @@ def command(
     show_report(screen, made)
     if json is not None:
         screen.result(f"{json}: the whole report")
+    _show_more(screen, evaluation, made, html, before)
+    failures = [line for requirement in requirements for line in requirement.failures(made)]
+    for line in failures:
+        screen.error(line)
+    Journal(folder).remove()  # everything is written
+    if failures:
+        raise typer.Exit(1)
+
+
+def _other_report(html: Path | None, compare: Path | None) -> Report | None:
+    """The report to compare with; what would fail in the end fails before anything is heard."""
+    if html is not None:
+        from ..evaluation.html import require_libraries
+
+        require_libraries()
+    if compare is None:
+        return None
+    from ..evaluation.comparison import read_report
+
+    return read_report(compare)
+
+
+def _show_more(
+    screen: Screen, evaluation: Evaluation, made: Report, html: Path | None, before: Report | None
+) -> None:
+    """The page, and what differs from the report before."""
     if html is not None:
         from ..evaluation.html import write_html
         from ..evaluation.rehearing import Rehearing
@@ -239,15 +262,9 @@ def command(
         write_html(made, html, Rehearing(evaluation).details(made))
         screen.result(f"{html}: the report as a page")
     if before is not None:
-        from ..evaluation.comparison import compare as compare_with
+        from ..evaluation.comparison import compare
 
-        show_comparison(screen, compare_with(made, before, seed))
-    failures = [line for requirement in requirements for line in requirement.failures(made)]
-    for line in failures:
-        screen.error(line)
-    Journal(folder).remove()  # everything is written
-    if failures:
-        raise typer.Exit(1)
+        show_comparison(screen, compare(made, before, evaluation.settings.seed))
 
 
 def _refuse_nothing(screen: Screen, report: Mapping[str, Any]) -> NoReturn:
