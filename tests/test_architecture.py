@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = {
     "entry points": ["cli __main__"],
+    "measurement": ["evaluation"],
     "workshop": ["training"],
     "package": ["__init__"],
     "engine": ["engine"],
@@ -42,8 +43,9 @@ know each other: that is what makes a stage a stage.
 ONLY_IN = {"sounddevice": "audio", "webrtcvad": "vad", "subprocess": "actions"}
 """Libraries that touch the machine, and the one module or package that may import each."""
 
-ON_DEMAND = {"sounddevice", "webrtcvad", "assistant.training"}
-"""Imported inside functions only: the assistant starts without PortAudio, and without training."""
+ON_DEMAND = {"sounddevice", "webrtcvad", "assistant.training", "assistant.evaluation"}
+"""Imported inside functions only: the assistant starts without PortAudio, and without training or
+evaluation."""
 
 FORBIDDEN = {
     **dict.fromkeys(
@@ -304,6 +306,8 @@ def mend(violations: Iterable[str]) -> None:
         (on_demand, "assistant.vad", "import webrtcvad"),
         (on_demand, "assistant.audio", "class A:\n    import sounddevice"),
         (on_demand, "assistant.cli", "from .training.metrics import phoneme_error"),
+        (on_demand, "assistant.cli", "from .evaluation import report"),
+        (layers, "assistant.training.lint", "from ..evaluation import recogniser"),
         (nothing_forbidden, "assistant.bundle", "import torch as t\nt.load(path)"),
         (nothing_forbidden, "assistant.bundle", "from torch import save"),
         (nothing_forbidden, "assistant.bundle", "from pickle import loads"),

@@ -1,0 +1,249 @@
+"""What is evaluated: anything that decides what was said in a recording.
+
+The assistant itself goes through its own pipeline, event by event, as a microphone would feed it.
+A peer is a function of an utterance's samples; the assistant's endpointer cuts a recording into
+utterances for it, so that both are asked about the same stretches of sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from ..engine import Engine
+from ..pipeline import Pipeline, WholeStream
+from ..types import (
+    SAMPLE_RATE,
+    Confirmed,
+    Contradicted,
+    Event,
+    Hypothesis,
+    PartialHypothesisChanged,
+    Recognised,
+    Rejected,
+    Samples,
+    SlotValue,
+    SpeechAudio,
+    SpeechEnd,
+    SpeechStart,
+    SpeechStarted,
+    Utterance,
+)
+from ..vad import Endpointer
+
+BLOCK = 1600
+"""Samples fed at a time where no other cut is asked for: 100 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an utterance was taken for.
+
+    intent: None where it was refused, or nothing was heard. slots, text: of the accepted reading,
+    or of the nearest one where it was refused. confidence: in [0, 1], of the same reading; 0 where
+    there is none. nearest: the intent of the nearest reading where it was refused. reason: why it
+    was refused; empty where it was accepted.
+    """
+
+    intent: str | None
+    slots: Mapping[str, SlotValue]
+    text: str
+    confidence: float
+    nearest: str | None = None
+    reason: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether something would have been done."""
+        return self.intent is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When things happened to an utterance [start, end), as samples of the stream.
+
+    decided: the last sample that had been heard when it was decided; before `end` where it was
+    decided early. speech_start, speech_end: the first word's and the last word's edge in the
+    decided sentence's alignment; None where nothing was accepted or there is no alignment.
+    first_partial: the last sample heard before the first partial result; None where there was none.
+    ended_by_stream: the recording was over before the endpointer would have ended the utterance, so
+    that `end` says nothing about it.
+    """
+
+    start: int
+    end: int
+    decided: int
+    speech_start: int | None = None
+    speech_end: int | None = None
+    first_partial: int | None = None
+    early: bool = False
+    ended_by_stream: bool = False
+
+
+NOTHING = Decision(None, {}, "", 0.0, None, "no utterance was found in the recording")
+"""What a recording is taken for in which nobody was heard to speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came out of one recording: an entry an utterance, in the order of time.
+
+    log_probs: (T, P) log-posteriors of the full-context pass; empty for what has none.
+    """
+
+    decisions: tuple[Decision, ...] = ()
+    times: tuple[Times, ...] = ()
+    log_probs: tuple[Tensor, ...] = field(default=())
+
+    @property
+    def decision(self) -> Decision:
+        """The recording's own decision; see `of_recording`."""
+        return of_recording(self.decisions)
+
+
+def of_recording(decisions: tuple[Decision, ...]) -> Decision:
+    """What a recording was taken for whose utterances were decided like this.
+
+    The endpointer may cut a recording into several utterances. If one of them alone was accepted,
+    that is what would have been done, and it counts. If none was, the one with the highest
+    confidence says why. If several were accepted, more would have been done than was asked for: the
+    recording counts as refused with that reason, whatever they were, and so is never right.
+    """
+    accepted = [d for d in decisions if d.accepted]
+    if len(accepted) == 1:
+        return accepted[0]
+    if accepted:
+        what = ", ".join(f"'{d.text}'" for d in accepted)
+        return Decision(None, {}, "", 0.0, None, f"{len(accepted)} commands were heard: {what}")
+    return max(decisions, key=lambda d: d.confidence, default=NOTHING)
+
+
+class Recogniser(Protocol):
+    """Decides what was said in a recording."""
+
+    name: str
+    """For people: "assistant", "whisper-base", …"""
+
+    def decide(self, samples: Samples) -> Heard:
+        """A whole recording, mono, 16 kHz, as one stream from its first sample to its last."""
+
+
+class AssistantRecogniser:
+    """The assistant's own pipeline: endpointer, features, acoustic model, intent; nothing acts."""
+
+    name = "assistant"
+
+    def __init__(self, engine: Engine, whole: bool = False, cut: int | None = None) -> None:
+        """whole: the recording is one utterance, without VAD. cut: samples fed at a time."""
+        self._whole = whole
+        self._cut = cut or BLOCK
+        self._heard: list[Utterance] = []
+        self._pipeline: Pipeline = engine.pipeline(whole=whole, observe=self._heard.append)
+        self._row = round(self._pipeline.features.row_ms * SAMPLE_RATE / 1000)
+
+    def decide(self, samples: Samples) -> Heard:
+        """Feed the recording cut by cut, and flush at its end."""
+        self._heard.clear()
+        self._pipeline.reset()
+        decisions: list[Decision] = []
+        times: list[Times] = []
+        partial: int | None = None
+        early: Recognised | None = None
+        for event in self._events(samples):
+            match event:
+                case SpeechStarted():
+                    partial, early = None, None
+                case PartialHypothesisChanged(at) if partial is None and not self._whole:
+                    partial = at  # without VAD there are no frames: it would depend on the cut
+                case Recognised(early=True):
+                    early = event
+                case Recognised() | Rejected() | Confirmed() | Contradicted():
+                    utterance = self._heard[len(decisions)]
+                    decisions.append(_decision(utterance, early, event))
+                    times.append(self._times(utterance, early, partial, len(samples)))
+        return Heard(tuple(decisions), tuple(times), tuple(u.log_probs for u in self._heard))
+
+    def _times(
+        self, utterance: Utterance, early: Recognised | None, partial: int | None, length: int
+    ) -> Times:
+        start = utterance.start
+        acted = early.hypothesis if early is not None else utterance.decision
+        words = acted.words if isinstance(acted, Hypothesis) else ()
+        return Times(
+            start=start,
+            end=utterance.end,
+            decided=early.end if early is not None else utterance.end,
+            speech_start=start + words[0].start_row * self._row if words else None,
+            speech_end=start + words[-1].end_row * self._row if words else None,
+            first_partial=partial,
+            early=early is not None,
+            ended_by_stream=utterance.end >= length,
+        )
+
+    def _events(self, samples: Samples) -> Iterator[Event]:
+        for begin in range(0, len(samples), self._cut):
+            yield from self._pipeline.feed(samples[begin : begin + self._cut])
+        yield from self._pipeline.flush()
+
+
+def _decision(utterance: Utterance, early: Recognised | None, closing: Event) -> Decision:
+    """What was acted on: the early decision where there was one, else that on the whole."""
+    decided = early.hypothesis if early is not None else utterance.decision
+    if isinstance(decided, Hypothesis):
+        contradicted = isinstance(closing, Contradicted)
+        reason = "decided early, and contradicted by what followed" if contradicted else ""
+        return Decision(
+            decided.intent, decided.slots, decided.text, decided.confidence, None, reason
+        )
+    best = decided.best
+    if best is None:
+        return Decision(None, {}, "", 0.0, None, decided.reason)
+    return Decision(None, best.slots, best.text, best.confidence, best.intent, decided.reason)
+
+
+Reading = tuple[str, Mapping[str, SlotValue], str, float]
+"""What a peer takes an utterance for: intent, slots, the words it heard, confidence in [0, 1]."""
+
+Peer = Callable[[Samples], Reading | None]
+"""A peer: an utterance's samples (mono, 16 kHz) to its reading, None where it refuses."""
+
+
+class PeerRecogniser:
+    """A peer behind the assistant's endpointer, or on whole recordings without it."""
+
+    def __init__(
+        self, name: str, peer: Peer, endpointer: Endpointer | WholeStream | None = None
+    ) -> None:
+        """endpointer: cuts recordings into utterances; None for whole recordings."""
+        self.name = name
+        self._peer = peer
+        self._endpointer = endpointer or WholeStream()
+
+    def decide(self, samples: Samples) -> Heard:
+        """Ask the peer about every utterance; a decision takes no time of the stream."""
+        decisions, times = [], []
+        for start, said in self._utterances(samples):
+            reading = self._peer(said)
+            if reading is None:
+                decisions.append(Decision(None, {}, "", 0.0, None, f"{self.name} refused it"))
+            else:
+                decisions.append(Decision(*reading))
+            end = start + len(said)
+            times.append(Times(start, end, decided=end, ended_by_stream=end >= len(samples)))
+        return Heard(tuple(decisions), tuple(times))
+
+    def _utterances(self, samples: Samples) -> Iterator[tuple[int, Samples]]:
+        self._endpointer.reset()
+        start, audio = 0, [np.zeros(0, np.float32)]
+        for event in [*self._endpointer.feed(samples), *self._endpointer.flush()]:
+            match event:
+                case SpeechStart(start):
+                    audio = []
+                case SpeechAudio(piece, _):
+                    audio.append(piece)
+                case SpeechEnd(_, _):
+                    yield start, np.concatenate(audio)
