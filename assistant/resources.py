@@ -36,6 +36,24 @@ def state_folder() -> Path:
     return Path.home() / inside / "assistant"
 
 
+def cache_folder() -> Path:
+    """The user's folder for what can be made again; it need not exist yet.
+
+    `assistant` in $XDG_CACHE_HOME or ~/.cache (XDG Base Directory Specification 0.8), `Cache` in
+    the state folder on Windows, ~/Library/Caches on macOS.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    if sys.platform == "win32":
+        return state_folder() / "Cache"
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if named and Path(named).is_absolute():
+        return Path(named) / "assistant"
+    inside = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return Path.home() / inside / "assistant"
+
+
 def find_bundle(name: str) -> Path:
     """An acoustic bundle: a folder, or the name of one that travels with the package.
 

@@ -18,7 +18,7 @@ import typer
 
 from .. import __version__
 from ..errors import AssistantError
-from . import adapt, devices, explain, lint, listen, recognize, record, show, train
+from . import adapt, devices, evaluate, explain, lint, listen, recognize, record, show, train
 from .screen import Screen, debugging
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ app.command("devices", epilog=devices.EXAMPLES)(devices.command)
 app.command("show", epilog=show.EXAMPLES)(show.command)
 app.command("train", epilog=train.EXAMPLES)(train.command)
 app.command("lint", epilog=lint.EXAMPLES)(lint.command)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.command)
 app.command("record", epilog=record.EXAMPLES)(record.command)
 app.command("adapt", epilog=adapt.EXAMPLES)(adapt.command)
 

@@ -7,14 +7,15 @@ utterances for it, so that both are asked about the same stretches of sound.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
-from ..engine import Engine
 from ..pipeline import Pipeline, WholeStream
 from ..types import (
     SAMPLE_RATE,
@@ -35,8 +36,8 @@ from ..types import (
 )
 from ..vad import Endpointer
 
-BLOCK = 1600
-"""Samples fed at a time where no other cut is asked for: 100 ms."""
+BLOCK = 320
+"""Samples fed at a time where no other cut is asked for: 20 ms, as a microphone would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,14 @@ NOTHING = Decision(None, {}, "", 0.0, None, "no utterance was found in the recor
 class Heard:
     """What came out of one recording: an entry an utterance, in the order of time.
 
-    log_probs: (T, P) log-posteriors of the full-context pass; empty for what has none.
+    log_probs: (T, P) log-posteriors of the full-context pass; empty for what has none. decision_ms:
+    wall-clock time from the last sample of an utterance to its decision; empty where not measured.
     """
 
     decisions: tuple[Decision, ...] = ()
     times: tuple[Times, ...] = ()
-    log_probs: tuple[Tensor, ...] = field(default=())
+    log_probs: tuple[Tensor, ...] = ()
+    decision_ms: tuple[float, ...] = ()
 
     @property
     def decision(self) -> Decision:
@@ -132,12 +135,21 @@ class Recogniser(Protocol):
         """A whole recording, mono, 16 kHz, as one stream from its first sample to its last."""
 
 
+class Pipelines(Protocol):
+    """Builds pipelines from what was read once: `Engine`, or what stands in for it."""
+
+    def pipeline(
+        self, *, whole: bool = False, observe: Callable[[Utterance], None] | None = None
+    ) -> Pipeline:
+        """A pipeline for one stream; see `Engine.pipeline`."""
+
+
 class AssistantRecogniser:
     """The assistant's own pipeline: endpointer, features, acoustic model, intent; nothing acts."""
 
     name = "assistant"
 
-    def __init__(self, engine: Engine, whole: bool = False, cut: int | None = None) -> None:
+    def __init__(self, engine: Pipelines, whole: bool = False, cut: int | None = None) -> None:
         """whole: the recording is one utterance, without VAD. cut: samples fed at a time."""
         self._whole = whole
         self._cut = cut or BLOCK
@@ -151,24 +163,34 @@ class AssistantRecogniser:
         self._pipeline.reset()
         decisions: list[Decision] = []
         times: list[Times] = []
-        partial: int | None = None
+        spent: list[float] = []
+        first_partial: int | None = None
         early: Recognised | None = None
-        for event in self._events(samples):
+        for event, milliseconds in self._events(samples):
             match event:
                 case SpeechStarted():
-                    partial, early = None, None
-                case PartialHypothesisChanged(at) if partial is None and not self._whole:
-                    partial = at  # without VAD there are no frames: it would depend on the cut
+                    first_partial, early = None, None
+                case PartialHypothesisChanged(at) if first_partial is None and not self._whole:
+                    first_partial = (
+                        at  # without VAD there are no frames: it would depend on the cut
+                    )
                 case Recognised(early=True):
                     early = event
                 case Recognised() | Rejected() | Confirmed() | Contradicted():
                     utterance = self._heard[len(decisions)]
                     decisions.append(_decision(utterance, early, event))
-                    times.append(self._times(utterance, early, partial, len(samples)))
-        return Heard(tuple(decisions), tuple(times), tuple(u.log_probs for u in self._heard))
+                    times.append(self._times(utterance, early, first_partial, len(samples)))
+                    spent.append(milliseconds)
+        # A large cut decides several things at once: the time of one of them cannot be told.
+        return Heard(
+            tuple(decisions),
+            tuple(times),
+            tuple(u.log_probs for u in self._heard),
+            tuple(spent) if self._cut <= BLOCK else (),
+        )
 
     def _times(
-        self, utterance: Utterance, early: Recognised | None, partial: int | None, length: int
+        self, utterance: Utterance, early: Recognised | None, first_partial: int | None, length: int
     ) -> Times:
         start = utterance.start
         acted = early.hypothesis if early is not None else utterance.decision
@@ -179,15 +201,22 @@ class AssistantRecogniser:
             decided=early.end if early is not None else utterance.end,
             speech_start=start + words[0].start_row * self._row if words else None,
             speech_end=start + words[-1].end_row * self._row if words else None,
-            first_partial=partial,
+            first_partial=first_partial,
             early=early is not None,
             ended_by_stream=utterance.end >= length,
         )
 
-    def _events(self, samples: Samples) -> Iterator[Event]:
-        for begin in range(0, len(samples), self._cut):
-            yield from self._pipeline.feed(samples[begin : begin + self._cut])
-        yield from self._pipeline.flush()
+    def _events(self, samples: Samples) -> Iterator[tuple[Event, float]]:
+        """What happens, each with the milliseconds of the call that it came out of."""
+        calls: list[Callable[[], list[Event]]] = [
+            partial(self._pipeline.feed, samples[begin : begin + self._cut])
+            for begin in range(0, len(samples), self._cut)
+        ]
+        for call in (*calls, self._pipeline.flush):
+            called = time.perf_counter()
+            events = call()
+            milliseconds = (time.perf_counter() - called) * 1000
+            yield from ((event, milliseconds) for event in events)
 
 
 def _decision(utterance: Utterance, early: Recognised | None, closing: Event) -> Decision:
@@ -225,16 +254,20 @@ class PeerRecogniser:
 
     def decide(self, samples: Samples) -> Heard:
         """Ask the peer about every utterance; a decision takes no time of the stream."""
-        decisions, times = [], []
+        decisions: list[Decision] = []
+        times: list[Times] = []
+        spent: list[float] = []
         for start, said in self._utterances(samples):
+            called = time.perf_counter()
             reading = self._peer(said)
+            spent.append((time.perf_counter() - called) * 1000)
             if reading is None:
                 decisions.append(Decision(None, {}, "", 0.0, None, f"{self.name} refused it"))
             else:
                 decisions.append(Decision(*reading))
             end = start + len(said)
             times.append(Times(start, end, decided=end, ended_by_stream=end >= len(samples)))
-        return Heard(tuple(decisions), tuple(times))
+        return Heard(tuple(decisions), tuple(times), decision_ms=tuple(spent))
 
     def _utterances(self, samples: Samples) -> Iterator[tuple[int, Samples]]:
         self._endpointer.reset()

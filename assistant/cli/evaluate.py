@@ -1,0 +1,214 @@
+"""`assistant evaluate`: how well recordings are understood, with intervals, and a report."""
+
+# ruff: noqa: PLC0415 - what is slow to load waits until the command runs
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ..errors import UsageError
+from . import options
+from .evaluated import show_report
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from ..evaluation.settings import Settings
+
+EXAMPLES = options.examples(
+    "assistant evaluate orders.jsonl --commands coffee",
+    "assistant evaluate orders.jsonl --commands coffee --noise noise/ --snr clean,24,15,6,0 "
+    "--mixing loudest-frame --json report.json",
+    "assistant evaluate orders.jsonl --commands coffee --negatives talk/ --require 'exact>=0.8' "
+    "--require 'false_accepts_per_hour<=0.5'",
+    "assistant evaluate read-aloud.jsonl --bundle en-us: phoneme error alone (lines with text)",
+    "torchrun --nproc-per-node 2 -m assistant evaluate orders.jsonl --commands coffee "
+    "--json report.json: the same figures, by two processes",
+)
+
+
+def command(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST",
+            help="JSON lines: path (relative to the file) and any of intent, slots, text, speaker.",
+            show_default=False,
+        ),
+    ],
+    commands: Annotated[
+        str | None,
+        typer.Option(
+            "--commands",
+            metavar="NAME|DIR",
+            help="Compiled command set: a folder made by 'assistant train', or one inside the "
+            "bundle. Without it, phoneme error alone is measured.",
+        ),
+    ] = None,
+    bundle: options.Bundle = None,
+    snr: Annotated[
+        str,
+        typer.Option(
+            "--snr",
+            metavar="LIST",
+            help="Conditions: 'clean' and signal-to-noise ratios in dB, such as clean,24,15,6,0.",
+        ),
+    ] = "clean",
+    noise: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR|FILE", help="Recordings of noise; a folder, a file, or several of them."
+        ),
+    ] = None,
+    mixing: Annotated[
+        str,
+        typer.Option(
+            metavar="mean|loudest-frame",
+            help="What the ratio is between: mean powers, or the loudest 128 ms of each (as "
+            "Picovoice's benchmark has it: about 10 dB less noise at the same number).",
+        ),
+    ] = "mean",
+    reverb: Annotated[
+        bool, typer.Option("--reverb", help="Hear every recording through a simulated room.")
+    ] = False,
+    negatives: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST|DIR",
+            help="Speech in which no command is said: false accepts an hour, and the DET curve.",
+        ),
+    ] = None,
+    speakers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Take negatives of these speakers only (a name a line), for instance those held "
+            "out of training.",
+        ),
+    ] = None,
+    negatives_minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, metavar="N", help="Minutes of negatives that are enough; drawn by the seed."
+        ),
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Take each recording as one utterance, without VAD.")
+    ] = False,
+    cut: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Feed N samples at a time; the results stay."),
+    ] = None,
+    early_commit: options.EarlyCommit = False,
+    config: options.ConfigFile = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
+    device: options.Device = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes on this machine.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all that is drawn.")] = 0,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="Write the whole report here.")
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIGURE>=N",
+            help="Exit with 1 unless the figure is reached: 'exact>=0.80' in every condition, "
+            "'exact@6>=0.85' at 6 dB, 'false_accepts_per_hour<=0.5'; may be given several times.",
+        ),
+    ] = None,
+) -> None:
+    """Measure how well recordings are understood.
+
+    Each recording goes through the pipeline that listens to the microphone, voice activity included
+    (--whole: without), under every condition of --snr. Shown are, with 95 % intervals: exact (the
+    intent and every labelled slot right), strict (nothing else understood besides), slot F1, how
+    many were refused, phoneme error (lines with text), false accepts an hour (--negatives) and how
+    long the assistant waits.
+
+    A broken line, a missing recording, or a label that the command set does not have is told and
+    counted, and the rest is evaluated. The same seed gives the same report, whatever the number of
+    processes. A run that was interrupted goes on where it was. docs/evaluation.md explains every
+    figure. The exit code is 1 where a --require is not met, 2 where nothing could be evaluated.
+    """
+    screen = Screen()
+
+    from ..evaluation import processes, report
+    from ..evaluation.mixing import Mixing, parse_snrs
+    from ..evaluation.requirements import Requirement
+    from ..evaluation.runner import Evaluation
+    from ..evaluation.settings import Settings
+
+    if mixing not in [kind.value for kind in Mixing]:
+        raise UsageError(f"--mixing: '{mixing}' is neither 'mean' nor 'loudest-frame'")
+    settings = Settings(
+        manifest=manifest,
+        config=options.configuration(
+            config, bundle, commands, device, false_alarms_per_hour, early_commit
+        ),
+        with_commands=commands is not None,
+        snrs=parse_snrs(snr),
+        noise=tuple(noise or ()),
+        mixing=Mixing(mixing),
+        reverb=reverb,
+        cut=cut,
+        whole=whole,
+        negatives=negatives,
+        speakers=speakers,
+        negatives_minutes=negatives_minutes,
+        seed=seed,
+    )
+    requirements = [Requirement.parse(text, settings.snrs) for text in require or ()]
+    folder = _work_folder(json, settings)
+    with processes.ranks() as rank:
+        evaluation = Evaluation.load(settings)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+        )
+        with screen.progress(*columns) as bar:
+            outcomes = processes.evaluate(
+                evaluation,
+                folder,
+                rank,
+                workers,
+                lambda done, total: bar(done / max(total, 1), f"{done} of {total} recordings"),
+            )
+        if rank.is_first:
+            made = report.build(evaluation, outcomes, max(workers, rank.world))
+            if json is not None:
+                report.write(made, json)
+        processes.remove_journal(folder, rank)
+    if not rank.is_first:
+        return
+    show_report(screen, made)
+    if json is not None:
+        screen.result(f"{json}: the whole report")
+    failures = [line for requirement in requirements for line in requirement.failures(made)]
+    for line in failures:
+        screen.error(line)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _work_folder(json: Path | None, settings: Settings) -> Path:
+    """Where the journal is while it runs: beside the report, else in the user's cache."""
+    if json is not None:
+        return json.with_name(f".{json.name}.journal")
+    import hashlib
+
+    from ..resources import cache_folder
+
+    name = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
+    return cache_folder() / "evaluate" / name
