@@ -29,6 +29,7 @@ EXAMPLES = options.examples(
     "--mixing loudest-frame --json report.json",
     "assistant evaluate orders.jsonl --commands coffee --negatives talk/ --require 'exact>=0.8' "
     "--require 'false_accepts_per_hour<=0.5'",
+    "assistant evaluate orders.jsonl --commands coffee --peer whisper-base --json peer.json",
     "assistant evaluate read-aloud.jsonl --bundle en-us: phoneme error alone (lines with text)",
     "torchrun --nproc-per-node 2 -m assistant evaluate orders.jsonl --commands coffee "
     "--json report.json: the same figures, by two processes",
@@ -107,6 +108,14 @@ def command(
         int | None,
         typer.Option(min=1, metavar="N", help="Feed N samples at a time; the results stay."),
     ] = None,
+    peer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Evaluate what you would use instead, on the same recordings and commands: "
+            "whisper-base, whisper-tiny or pocketsphinx (pip install 'assistant[peers]').",
+        ),
+    ] = None,
     early_commit: options.EarlyCommit = False,
     config: options.ConfigFile = None,
     false_alarms_per_hour: options.FalseAlarms = None,
@@ -144,6 +153,7 @@ def command(
 
     from ..evaluation import processes, report
     from ..evaluation.mixing import Mixing, parse_snrs
+    from ..evaluation.peers.registry import peer_name
     from ..evaluation.requirements import Requirement
     from ..evaluation.runner import Evaluation
     from ..evaluation.settings import Settings
@@ -156,6 +166,7 @@ def command(
             config, bundle, commands, device, false_alarms_per_hour, early_commit
         ),
         with_commands=commands is not None,
+        peer=None if peer is None else peer_name(peer),
         snrs=parse_snrs(snr),
         noise=tuple(noise or ()),
         mixing=Mixing(mixing),

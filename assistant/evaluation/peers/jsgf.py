@@ -207,7 +207,7 @@ def _post_dominators(outgoing: list[list[Arc]]) -> list[int]:
     last = len(outgoing) - 1
     above = list(range(last + 1))
     for node in reversed(range(last)):
-        common, *others = [arc.target for arc in outgoing[node]]
+        common, *others = [arc.target for arc in outgoing[node]] or [last]
         for other in others:
             climbing = other
             while common != climbing:
