@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.progress import (
@@ -17,7 +19,7 @@ from rich.progress import (
 
 from ..errors import UsageError
 from . import options
-from .evaluated import show_report
+from .evaluated import show_problems, show_report
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -73,8 +75,8 @@ def command(
         str,
         typer.Option(
             metavar="mean|loudest-frame",
-            help="What the ratio is between: mean powers, or the loudest 128 ms of each (as "
-            "Picovoice's benchmark has it: about 10 dB less noise at the same number).",
+            help="What the ratio is between: mean powers, or the loudest 128 ms of each, as "
+            "Picovoice's benchmark has it.",
         ),
     ] = "mean",
     reverb: Annotated[
@@ -152,6 +154,7 @@ def command(
     screen = Screen()
 
     from ..evaluation import processes, report
+    from ..evaluation.journal import Journal
     from ..evaluation.mixing import Mixing, parse_snrs
     from ..evaluation.peers.registry import peer_name
     from ..evaluation.requirements import Requirement
@@ -182,6 +185,8 @@ def command(
     folder = _work_folder(json, settings)
     with processes.ranks() as rank:
         evaluation = Evaluation.load(settings)
+        if all(task.negative for task in evaluation.tasks):
+            _refuse_nothing(screen, report.build(replace(evaluation, tasks=()), {}, 1))
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -198,19 +203,30 @@ def command(
             )
         if rank.is_first:
             made = report.build(evaluation, outcomes, max(workers, rank.world))
-            if json is not None:
+            if json is not None and made["utterances"]:
                 report.write(made, json)
-        processes.remove_journal(folder, rank)
+        processes.wait(rank)
     if not rank.is_first:
+        if rank.on_machine == 0:  # the first process' own machine keeps its journal to the end
+            Journal(folder).remove()
         return
+    if not made["utterances"]:
+        _refuse_nothing(screen, made)
     show_report(screen, made)
     if json is not None:
         screen.result(f"{json}: the whole report")
     failures = [line for requirement in requirements for line in requirement.failures(made)]
     for line in failures:
         screen.error(line)
+    Journal(folder).remove()  # everything is written
     if failures:
         raise typer.Exit(1)
+
+
+def _refuse_nothing(screen: Screen, report: Mapping[str, Any]) -> NoReturn:
+    show_problems(screen, report["problems"])
+    manifest = report["made_from"]["manifest"]
+    raise UsageError(f"{manifest}: no recording of it could be evaluated; no report was made")
 
 
 def _work_folder(json: Path | None, settings: Settings) -> Path:

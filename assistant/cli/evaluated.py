@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +17,7 @@ RATES = (
     ("intent_accuracy", "intent"),
     ("slot_f1", "slot F1"),
     ("rejected", "refused"),
-    ("phoneme_error", "phoneme error"),
+    ("phoneme_error", "phonemes wrong"),
 )
 """Columns: the figure's name in the report, and its heading."""
 LATENCIES = (
@@ -35,22 +36,22 @@ def show_report(screen: Screen, report: Mapping[str, Any]) -> None:
     whole = ", whole recordings" if made_from["whole"] else ""
     screen.result(
         f"{made_from['manifest']}: {made_from['recogniser']}, bundle {made_from['bundle']}, "
-        f"commands {made_from['commands'] or 'none'}{whole}"
+        f"commands {made_from['commands'] or 'none'}{whole}; per cent, 95 % intervals below"
     )
     screen.output.print(_conditions(report["conditions"]))
     for line in (*_negatives(report["negatives"]), *_latencies(report["latency"])):
         screen.result(line)
     screen.result(_compute(report["compute"]))
-    _problems(screen, report["problems"])
+    show_problems(screen, report["problems"])
 
 
 def _conditions(conditions: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title="95 % intervals in brackets", title_justify="left", title_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("noise", no_wrap=True)
-    table.add_column("n", justify="right")
+    table.add_column("n", justify="right", no_wrap=True)
     shown = [(n, title) for n, title in RATES if any(c[n] is not None for c in conditions)]
     for _, title in shown:
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", min_width=9)
     for condition in conditions:
         snr = condition["snr"]
         name = "clean" if snr == "clean" else f"{snr:g} dB"
@@ -59,11 +60,13 @@ def _conditions(conditions: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _rate(condition: Mapping[str, Any], name: str) -> Text:
+    """Per cent, and below it the interval: a table of all figures fits into 80 columns."""
     if condition[name] is None:
         return Text("–", "dim")
     low, high = (100 * edge for edge in condition[f"{name}_interval"])
-    value = Text(f"{100 * condition[name]:.1f} %", "bold")
-    return value.append(f"\n[{low:.1f}, {high:.1f}]", "dim")  # below it: 80 columns are enough
+    return Text.assemble(
+        (f"{100 * condition[name]:.1f}", "bold"), (f"\n{low:.1f}–{high:.1f}", "dim")
+    )
 
 
 def _negatives(negatives: Mapping[str, Any] | None) -> list[str]:
@@ -101,7 +104,8 @@ def _compute(compute: Mapping[str, Any]) -> str:
     return f"{line}, {processes} process{'' if processes == 1 else 'es'}"
 
 
-def _problems(screen: Screen, problems: Sequence[Mapping[str, Any]]) -> None:
+def show_problems(screen: Screen, problems: Sequence[Mapping[str, Any]]) -> None:
+    """What was wrong with the lists of recordings, and how much of it there is."""
     if not problems:
         return
     for problem in problems[:PROBLEMS]:

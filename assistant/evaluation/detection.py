@@ -43,7 +43,7 @@ def false_accepts(negatives: Sequence[Result]) -> dict[str, Any] | None:
 
 
 def det(
-    positives: Sequence[Result], negatives: Sequence[Result], threshold: float
+    positives: Sequence[Result], negatives: Sequence[Result], threshold: float | None
 ) -> list[dict[str, float]]:
     """Detection error tradeoff (Martin et al. 1997) over thresholds of confidence.
 
@@ -52,10 +52,11 @@ def det(
     it is, is at or above it.
 
     Args:
-        positives: of one condition. threshold: the one in use, which is among those shown.
+        positives: of one condition. threshold: the one in use, which is among those shown; None
+            without commands.
     """
     labelled, length = [r for r in positives if r.item.labelled], hours(negatives)
-    if not labelled or not length:
+    if threshold is None or not labelled or not length:
         return []
     right = sorted(_confidence_of_right(r) for r in labelled)
     wrong = sorted(d.confidence for r in negatives for d in r.outcome.decisions)

@@ -100,9 +100,8 @@ def read_items(
     for number, line in manifest_lines(manifest):
         try:
             item = _parse(line, number, manifest)
-        except (ValueError, KeyError, TypeError) as error:
-            what = str(error) if isinstance(error, _LabelError) else "is no JSON object with a path"
-            problems.append(Problem(number, None, f"broken line: {what}"))
+        except UnusableLineError as error:
+            problems.append(Problem(number, None, f"broken line: {error}"))
             continue
         if check_audio and (fault := audio_fault(item.file)):
             problems.append(Problem(number, item.path, fault))
@@ -143,34 +142,55 @@ def manifest_lines(manifest: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-class _LabelError(ValueError):
-    """A line is JSON, but a key does not hold what it should."""
+class UnusableLineError(ValueError):
+    """A line of a manifest that says nothing; its text is why."""
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """The object of a line, which has a `path`.
+
+    Raises:
+        UnusableLineError: it is none.
+    """
+    try:
+        entry = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise UnusableLineError("is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise UnusableLineError(f"is no JSON ({error.msg} at column {error.colno})") from None
+    if not isinstance(entry, dict):
+        raise UnusableLineError("is no JSON object")
+    if not text_of(entry, "path"):
+        raise UnusableLineError("has no path")
+    return entry
+
+
+def text_of(entry: Mapping[str, Any], key: str) -> str | None:
+    """A key's text; None where it is absent or null.
+
+    Raises:
+        UnusableLineError: it is no text.
+    """
+    value = entry.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UnusableLineError(f"{key}: expected text, found {value!r}")
+    return value
 
 
 def _parse(line: bytes, number: int, manifest: Path) -> Item:
-    entry: dict[str, Any] = json.loads(line.decode("utf-8"))
-    path = _text(entry, "path")
-    if not path:
-        raise _LabelError("it has no path")
+    entry = parse_line(line)
+    path = entry["path"]
     slots = entry.get("slots")
     if slots is not None and not (
-        isinstance(slots, dict)
-        and all(isinstance(v, str | int | float) and v is not None for v in slots.values())
+        isinstance(slots, dict) and all(isinstance(v, str | int | float) for v in slots.values())
     ):
-        raise _LabelError("slots: expected names with texts or numbers")
+        raise UnusableLineError("slots: expected names with texts or numbers")
     return Item(
         line=number,
         path=path,
         file=manifest.parent / path,
-        intent=_text(entry, "intent"),
+        intent=text_of(entry, "intent"),
         slots=slots,
-        text=_text(entry, "text"),
-        speaker=_text(entry, "speaker"),
+        text=text_of(entry, "text"),
+        speaker=text_of(entry, "speaker"),
     )
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str | None:
-    value = entry[key] if key == "path" else entry.get(key)
-    if value is not None and not isinstance(value, str):
-        raise _LabelError(f"{key}: expected text, found {value!r}")
-    return value

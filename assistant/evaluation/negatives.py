@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
 from ..recording import read_file
 from ..training.manifest import audio_files
-from .items import Item, Problem, audio_fault, manifest_lines
+from .items import (
+    Item,
+    Problem,
+    UnusableLineError,
+    audio_fault,
+    manifest_lines,
+    parse_line,
+    text_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +84,14 @@ def _enough(
 def _read(manifest: Path, problems: list[Problem]) -> Iterator[_Candidate]:
     for number, line in manifest_lines(manifest):
         try:
-            entry: dict[str, Any] = json.loads(line)
-            path, speaker = str(entry["path"]), entry.get("speaker")
-            seconds = float(entry["seconds"]) if entry.get("seconds") is not None else None
-        except (ValueError, KeyError, TypeError):
-            what = "negatives: broken line: is no JSON object with a path"
-            problems.append(Problem(number, None, what))
+            entry = parse_line(line)
+            speaker, seconds = text_of(entry, "speaker"), entry.get("seconds")
+        except UnusableLineError as error:
+            problems.append(Problem(number, None, f"negatives: broken line: {error}"))
             continue
+        path = entry["path"]
         item = Item(number, path, manifest.parent / path, speaker=speaker)
-        yield _Candidate(item, seconds)
+        yield _Candidate(item, float(seconds) if isinstance(seconds, int | float) else None)
 
 
 def _names(speakers: Path) -> frozenset[str]:

@@ -37,10 +37,11 @@ PATIENCE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """Which process this is, of how many that `torchrun` started."""
+    """Which process this is, of how many that `torchrun` started; on_machine: of its machine."""
 
     number: int = 0
     world: int = 1
+    on_machine: int = 0
 
     @property
     def is_first(self) -> bool:
@@ -58,7 +59,7 @@ def ranks() -> Iterator[Rank]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     dist.init_process_group("gloo", timeout=PATIENCE)
     try:
-        yield Rank(dist.get_rank(), dist.get_world_size())
+        yield Rank(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
     finally:
         dist.destroy_process_group()
 
@@ -93,11 +94,10 @@ def evaluate(
     return _gathered(mine) if rank.world > 1 else mine
 
 
-def remove_journal(folder: Path, rank: Rank) -> None:
-    """The report is written: the journal is needed by none of the processes."""
+def wait(rank: Rank) -> None:
+    """Until the other processes have come as far; the first has written the report then."""
     if rank.world > 1:
         dist.barrier()
-    Journal(folder).remove()
 
 
 # ── processes on this machine ──────────────────────────────────────────────────────────────

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
 from ..training.machine import processor
 from ..types import SAMPLE_RATE
 from . import detection, latency, metrics
@@ -34,24 +33,17 @@ def build(
 
     `conditions` are in the order asked for. `phoneme_error`, `latency` and `det` are of the first
     of them; `confusion` is of all together, and `utterances` lists all.
-
-    Raises:
-        UsageError: nothing could be evaluated.
     """
     settings = evaluation.settings
     found = [(t, Result(t.item, t.snr, outcomes[t.key])) for t in evaluation.tasks]
     positives = [r for t, r in found if not t.negative and r.outcome.evaluated]
     negatives = [r for t, r in found if t.negative]
-    if not positives:
-        raise UsageError(f"{settings.manifest}: nothing in it could be evaluated")
     by_condition = [[r for r in positives if r.snr == snr] for snr in settings.snrs]
     conditions = [
         metrics.condition(results, snr, settings.seed)
         for results, snr in zip(by_condition, settings.snrs, strict=True)
     ]
     first = by_condition[0]
-    threshold = settings.config.decision.confidence_threshold
-    threshold = evaluation.made_from["threshold"] or threshold
     return {
         "version": VERSION,
         "made_from": evaluation.made_from,
@@ -60,7 +52,7 @@ def build(
         "phoneme_error_interval": conditions[0]["phoneme_error_interval"],
         "confusion": metrics.confusion(positives),
         "negatives": detection.false_accepts(negatives),
-        "det": detection.det(first, negatives, threshold),
+        "det": detection.det(first, negatives, evaluation.made_from["threshold"]),
         "latency": latency.summary(first),
         "utterances": [_utterance(r) for r in positives],
         "problems": [
