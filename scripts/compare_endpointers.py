@@ -37,6 +37,9 @@ from assistant.evaluation.peers.endpointing import (
 from assistant.recording import read_file
 from assistant.vad import Endpointer
 
+WIDTH = 110
+"""Columns that the table needs, be it in a file."""
+
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
@@ -61,6 +64,7 @@ def main() -> None:
     """Find what was spoken, mix, compare, print."""
     arguments = parse()
     console = Console()
+    console.width = max(console.width, WIDTH)
     engine = Engine.load(
         AssistantConfig(bundle=arguments.bundle, device="cpu"), Path(arguments.commands)
     )
@@ -115,7 +119,7 @@ def installed(engine: Engine, console: Console) -> dict[str, Endpointer]:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """The figures for people."""
-    made = Table("noise", "endpointer", "n", "missed", "split", "cut", "false", "lead", "lag")
+    made = Table("noise", "endpointer", "n", "missed", "split", "cut", "false", "lead ms", "lag ms")
     for row in rows:
         made.add_row(
             row["snr"] if row["snr"] == "clean" else f"{row['snr']:g} dB",
@@ -129,10 +133,10 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def milliseconds(figures: dict[str, float] | None) -> str:
-    """Median, and the range that nine tenths lie in."""
+    """The median, and the range that nine tenths lie in."""
     if figures is None:
         return "–"
-    return f"{figures['median']:.0f} ({figures['p5']:.0f} … {figures['p95']:.0f}) ms"
+    return f"{figures['median']:.0f} ({figures['p5']:.0f} … {figures['p95']:.0f})"
 
 
 if __name__ == "__main__":

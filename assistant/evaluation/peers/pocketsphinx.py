@@ -78,6 +78,7 @@ class PocketSphinx:
     def __call__(self, samples: Samples) -> Decision:
         """The best sentence; the confidence is the mean posterior probability of its words."""
         scaled = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
+        self._decoder.reinit_feat()  # forget the noise of what was heard before
         self._decoder.start_utt()
         self._decoder.process_raw(scaled.tobytes(), full_utt=True)
         self._decoder.end_utt()
