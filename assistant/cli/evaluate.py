@@ -115,7 +115,7 @@ def command(
         typer.Option(
             metavar="NAME",
             help="Evaluate what you would use instead, on the same recordings and commands: "
-            "whisper-base, whisper-tiny or pocketsphinx (pip install 'assistant[peers]').",
+            "whisper-base, whisper-tiny or pocketsphinx; needs the extra 'peers'.",
         ),
     ] = None,
     early_commit: options.EarlyCommit = False,
