@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -193,7 +194,8 @@ def command(
             TaskProgressColumn(),
             TimeRemainingColumn(),
         )
-        with screen.progress(*columns) as bar:
+        watched = screen.progress(*columns) if rank.is_first else nullcontext(_unseen)
+        with watched as bar:
             outcomes = processes.evaluate(
                 evaluation,
                 folder,
@@ -227,6 +229,10 @@ def _refuse_nothing(screen: Screen, report: Mapping[str, Any]) -> NoReturn:
     show_problems(screen, report["problems"])
     manifest = report["made_from"]["manifest"]
     raise UsageError(f"{manifest}: no recording of it could be evaluated; no report was made")
+
+
+def _unseen(share: float, state: str) -> None:
+    """One bar is enough: the other processes' are not shown."""
 
 
 def _work_folder(json: Path | None, settings: Settings) -> Path:

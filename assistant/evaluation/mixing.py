@@ -151,6 +151,6 @@ def loudest_frame(samples: Samples) -> float:
     return float(np.sqrt(np.square(frames).mean(axis=1).max()))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)  # a recording may be an hour long
 def _read(file: Path) -> Samples:
     return np.concatenate(list(read_file(file)))

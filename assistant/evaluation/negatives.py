@@ -46,7 +46,7 @@ def read_negatives(
             raise UsageError("--speakers needs a manifest that names them, not a folder")
         files = audio_files([source])
         listed = [
-            _Candidate(Item(number, str(file.relative_to(source)), file), None)
+            _Candidate(Item(number, file.relative_to(source).as_posix(), file), None)
             for number, file in enumerate(files, 1)
         ]
     else:

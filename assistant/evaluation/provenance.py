@@ -27,17 +27,18 @@ def made_from(settings: Settings, engine: Engine | PhonemeEngine, mixer: Mixer) 
     """The report's `made_from`; hashes are SHA-256.
 
     bundle_hash: of the acoustic model's weights. commands_hash: of all files of the compiled set.
-    manifest_hash: of the manifest's own bytes. noise_hash: of all noise. config_hash: of the whole
-    configuration, which the thresholds and times of the endpointer are part of.
+    manifest_hash: of the manifest's own bytes. noise_hash: of all noise. config_hash: of the
+    endpointer's configuration, of the decision's, and of the number of threads.
     """
+    config = engine.config
     commands, commands_hash, threshold = None, None, None
     if isinstance(engine, Engine):
-        folder = find_commands(engine.config.commands, engine.acoustic.folder)
-        commands, threshold = settings.config.commands, engine.config.decision.confidence_threshold
+        folder = find_commands(config.commands, engine.acoustic.folder)
+        commands, threshold = config.commands, config.decision.confidence_threshold
         hashes = "".join(file_hash(folder / name) for name in FILES)
         commands_hash = hashlib.sha256(hashes.encode()).hexdigest()
     return {
-        "bundle": settings.config.bundle,
+        "bundle": config.bundle,
         "bundle_hash": engine.acoustic.hash,
         "commands": commands,
         "commands_hash": commands_hash,
@@ -54,9 +55,11 @@ def made_from(settings: Settings, engine: Engine | PhonemeEngine, mixer: Mixer) 
         "reverb": settings.reverb,
         "cut": settings.cut,
         "whole": settings.whole,
-        "early_commit": settings.config.early_commit,
+        "early_commit": config.early_commit,
         "threshold": threshold,
-        "config_hash": _digest(to_mapping(engine.config)),
+        "config_hash": _digest(
+            [to_mapping(config.endpoint), to_mapping(config.decision), config.threads]
+        ),
         "seed": settings.seed,
         "device": engine.device.type,
         "versions": {
@@ -71,7 +74,7 @@ def made_from(settings: Settings, engine: Engine | PhonemeEngine, mixer: Mixer) 
 
 IN_KEY = (
     *("bundle_hash", "commands_hash", "recogniser", "noise_hash", "mixing", "reverb", "cut"),
-    *("whole", "config_hash", "seed", "device", "versions"),
+    *("whole", "early_commit", "config_hash", "seed", "device", "versions"),
 )
 """What the outcome of one recording depends on; the rest only says which recordings there are."""
 

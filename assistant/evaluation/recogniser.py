@@ -47,7 +47,7 @@ class Decision:
     intent: None where it was refused, or nothing was heard. slots, text: of the accepted reading,
     or of the nearest one where it was refused. confidence: in [0, 1], of the same reading; 0 where
     there is none. nearest: the intent of the nearest reading where it was refused. reason: why it
-    was refused; empty where it was accepted.
+    was refused, or that what followed contradicts an early decision; else empty.
     """
 
     intent: str | None
