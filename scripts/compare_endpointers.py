@@ -119,7 +119,9 @@ def installed(engine: Engine, console: Console) -> dict[str, Endpointer]:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """The figures for people."""
-    made = Table("noise", "endpointer", "n", "missed", "split", "cut", "false", "lead ms", "lag ms")
+    made = Table(
+        "noise", "endpointer", "n", "missed", "split", "cut", "false", "open", "lead ms", "lag ms"
+    )
     for row in rows:
         made.add_row(
             row["snr"] if row["snr"] == "clean" else f"{row['snr']:g} dB",
@@ -127,6 +129,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
             str(row["n"]),
             *(f"{row[name]:.1%}" for name in ("missed", "split", "cut")),
             f"{row['false']:.2f}",
+            f"{row['open_end'] / row['n']:.1%}",
             *(milliseconds(row[name]) for name in ("lead_ms", "lag_ms")),
         )
     return made
