@@ -35,6 +35,7 @@ EXAMPLES = options.examples(
     "--mixing loudest-frame --json report.json",
     "assistant evaluate orders.jsonl --commands coffee --negatives talk/ --require 'exact>=0.8' "
     "--require 'false_accepts_per_hour<=0.5'",
+    "assistant evaluate orders.jsonl --commands coffee --peer whisper-base --json peer.json",
     "assistant evaluate read-aloud.jsonl --bundle en-us: phoneme error alone (lines with text)",
     "assistant evaluate orders.jsonl --commands coffee --html report.html --compare before.json",
     "torchrun --nproc-per-node 2 -m assistant evaluate orders.jsonl --commands coffee "
@@ -114,6 +115,14 @@ def command(
         int | None,
         typer.Option(min=1, metavar="N", help="Feed N samples at a time; the results stay."),
     ] = None,
+    peer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Evaluate what you would use instead, on the same recordings and commands: "
+            "whisper-base, whisper-tiny or pocketsphinx; needs the extra 'peers'.",
+        ),
+    ] = None,
     early_commit: options.EarlyCommit = False,
     config: options.ConfigFile = None,
     false_alarms_per_hour: options.FalseAlarms = None,
@@ -170,6 +179,7 @@ def command(
     from ..evaluation import processes, report
     from ..evaluation.journal import Journal
     from ..evaluation.mixing import Mixing, parse_snrs
+    from ..evaluation.peers.registry import peer_name
     from ..evaluation.requirements import Requirement
     from ..evaluation.runner import Evaluation
     from ..evaluation.settings import Settings
@@ -182,6 +192,7 @@ def command(
             config, bundle, commands, device, false_alarms_per_hour, early_commit
         ),
         with_commands=commands is not None,
+        peer=None if peer is None else peer_name(peer),
         snrs=parse_snrs(snr),
         noise=tuple(noise or ()),
         mixing=Mixing(mixing),

@@ -18,6 +18,7 @@ from ..engine import Engine
 from ..resources import find_commands
 from .items import Item
 from .mixing import Mixer, Snr, snr_name
+from .peers.registry import peer_versions
 from .phonemes_alone import PhonemeEngine
 from .settings import Settings
 
@@ -66,6 +67,7 @@ def made_from(settings: Settings, engine: Engine | PhonemeEngine, mixer: Mixer) 
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
+            **(peer_versions(settings.peer) if settings.peer else {}),
         },
     }
 

@@ -234,11 +234,8 @@ def _decision(utterance: Utterance, early: Recognised | None, closing: Event) ->
     return Decision(None, best.slots, best.text, best.confidence, best.intent, decided.reason)
 
 
-Reading = tuple[str, Mapping[str, SlotValue], str, float]
-"""What a peer takes an utterance for: intent, slots, the words it heard, confidence in [0, 1]."""
-
-Peer = Callable[[Samples], Reading | None]
-"""A peer: an utterance's samples (mono, 16 kHz) to its reading, None where it refuses."""
+Peer = Callable[[Samples], Decision]
+"""A peer: an utterance's samples (mono, 16 kHz) to what it takes them for."""
 
 
 class PeerRecogniser:
@@ -259,12 +256,8 @@ class PeerRecogniser:
         spent: list[float] = []
         for start, said in self._utterances(samples):
             called = time.perf_counter()
-            reading = self._peer(said)
+            decisions.append(self._peer(said))
             spent.append((time.perf_counter() - called) * 1000)
-            if reading is None:
-                decisions.append(Decision(None, {}, "", 0.0, None, f"{self.name} refused it"))
-            else:
-                decisions.append(Decision(*reading))
             end = start + len(said)
             times.append(Times(start, end, decided=end, ended_by_stream=end >= len(samples)))
         return Heard(tuple(decisions), tuple(times), decision_ms=tuple(spent))

