@@ -19,7 +19,8 @@ from assistant.training.acoustic_evaluation import (
     degrade,
     summary,
 )
-from assistant.training.acoustic_figures import BEGIN, END, keep_figures, tables, write_tables
+from assistant.training.acoustic_figures import keep_figures, tables, write_tables
+from assistant.training.document import markers, part
 from assistant.training.manifest import Recording
 from assistant.training.metrics import ErrorRate
 
@@ -87,13 +88,15 @@ def test_tables_go_between_the_markers(tmp_path):
     figures = {"table": "cv", "corpora": {"cv": figure}, "noise": {"5 dB": figure}}
     with pytest.raises(UsageError, match="figures:begin"):
         write_tables(card, figures)
-    card.write_text(f"# A card\n\n{BEGIN}\nold\n{END}\n\nkept\n")
+    begin, end = markers("figures")
+    card.write_text(f"# A card\n\n{begin}\nold\n{end}\n\nkept\n")
     write_tables(card, figures)
     text = card.read_text()
     assert "old" not in text
     assert text.startswith("# A card")
     assert text.endswith("kept\n")
     assert "| 5 dB | 0.200 |" in text
+    assert part(card, "figures") == tables(figures)
 
 
 def test_figures_of_the_same_weights_are_kept_together(tmp_path):

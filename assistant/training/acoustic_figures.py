@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-
-BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
+from .document import fill
 
 TITLES = {
     "corpora": ("Full context, by corpus", "corpus"),
@@ -89,10 +87,4 @@ def write_tables(card: Path, figures: Mapping[str, Any]) -> None:
     Raises:
         UsageError: the card has no markers.
     """
-    text = card.read_text(encoding="utf-8") if card.exists() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UsageError(f"{card}: needs the lines '{BEGIN}' and '{END}' where the tables belong")
-    made = f"{before}{BEGIN}\n\n{tables(figures)}\n\n{END}{after}"
-    card.write_text(made, encoding="utf-8")
+    fill(card, "figures", tables(figures))
