@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = {
     "entry points": ["cli __main__"],
+    "measurement": ["evaluation"],
     "workshop": ["training"],
     "package": ["__init__"],
     "engine": ["engine"],
@@ -42,8 +43,9 @@ know each other: that is what makes a stage a stage.
 ONLY_IN = {"sounddevice": "audio", "webrtcvad": "vad", "subprocess": "actions"}
 """Libraries that touch the machine, and the one module or package that may import each."""
 
-ON_DEMAND = {"sounddevice", "webrtcvad", "assistant.training"}
-"""Imported inside functions only: the assistant starts without PortAudio, and without training."""
+ON_DEMAND = {"sounddevice", "webrtcvad", "assistant.training", "assistant.evaluation"}
+"""Imported inside functions only: the assistant starts without PortAudio, and without training or
+evaluation."""
 
 FORBIDDEN = {
     **dict.fromkeys(
@@ -217,6 +219,7 @@ def on_demand(module: Module) -> Iterator[str]:
     for imported in module.imports:
         for name in ON_DEMAND:
             at_home = PLACES.get(name.removeprefix("assistant.")) == PLACES.get(module.part)
+            at_home = at_home or {name, f"assistant.{module.part}"} <= ON_DEMAND
             if imported.is_of(name) and not imported.on_demand and not at_home:
                 where = f"{module.name}:{imported.line} imports {name} as it is loaded"
                 yield f"{where}: import it inside the function that needs it"
@@ -304,6 +307,8 @@ def mend(violations: Iterable[str]) -> None:
         (on_demand, "assistant.vad", "import webrtcvad"),
         (on_demand, "assistant.audio", "class A:\n    import sounddevice"),
         (on_demand, "assistant.cli", "from .training.metrics import phoneme_error"),
+        (on_demand, "assistant.cli", "from .evaluation import report"),
+        (layers, "assistant.training", "from ..evaluation import metrics"),
         (nothing_forbidden, "assistant.bundle", "import torch as t\nt.load(path)"),
         (nothing_forbidden, "assistant.bundle", "from torch import save"),
         (nothing_forbidden, "assistant.bundle", "from pickle import loads"),
@@ -329,6 +334,7 @@ def test_a_broken_rule_is_found(rule: Rule, name: str, source: str) -> None:
         (libraries, "assistant.actions.run", "import subprocess"),
         (on_demand, "assistant.audio", "def f():\n    import sounddevice"),
         (on_demand, "assistant.training.manifest", "from .metrics import ErrorRate"),
+        (on_demand, "assistant.evaluation.items", "from ..training.manifest import read"),
         (nothing_forbidden, "assistant.nn.encoder", "network.eval()"),
         (nothing_forbidden, "assistant.actions", "run(arguments, shell=False)"),
         (nothing_forbidden, "assistant.bundle", "from safetensors.torch import load"),
