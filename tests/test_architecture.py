@@ -308,7 +308,6 @@ def mend(violations: Iterable[str]) -> None:
         (on_demand, "assistant.audio", "class A:\n    import sounddevice"),
         (on_demand, "assistant.cli", "from .training.metrics import phoneme_error"),
         (on_demand, "assistant.cli", "from .evaluation import report"),
-        (layers, "assistant.training", "from ..evaluation import metrics"),
         (nothing_forbidden, "assistant.bundle", "import torch as t\nt.load(path)"),
         (nothing_forbidden, "assistant.bundle", "from torch import save"),
         (nothing_forbidden, "assistant.bundle", "from pickle import loads"),

@@ -10,8 +10,8 @@ one stream.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -154,14 +154,19 @@ class Lockstep:
 
 def repeated(state: State, batch: int) -> State:
     """The state of one stream as that of `batch` streams, each with a copy of its own."""
-    if isinstance(state, Tensor):
-        return state.repeat(batch, *[1] * (state.ndim - 1))
-    if isinstance(state, tuple):
-        return type(state)(repeated(part, batch) for part in state)
-    if dataclasses.is_dataclass(state) and not isinstance(state, type):
-        parts = {f.name: repeated(getattr(state, f.name), batch) for f in dataclasses.fields(state)}
-        return dataclasses.replace(state, **parts)
-    return state
+    return cast("State", _repeated(state, batch))
+
+
+def _repeated(part: object, batch: int) -> object:
+    if isinstance(part, Tensor):
+        return part.repeat(batch, *[1] * (part.ndim - 1))
+    if isinstance(part, tuple):
+        return tuple(_repeated(one, batch) for one in part)
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        return dataclasses.replace(
+            part, **{f.name: _repeated(getattr(part, f.name), batch) for f in fields(part)}
+        )
+    return part
 
 
 def state_bytes(state: object) -> int:
@@ -171,5 +176,5 @@ def state_bytes(state: object) -> int:
     if isinstance(state, tuple):
         return sum(map(state_bytes, state))
     if dataclasses.is_dataclass(state):
-        return sum(state_bytes(getattr(state, f.name)) for f in dataclasses.fields(state))
+        return sum(state_bytes(getattr(state, f.name)) for f in fields(state))
     return 0

@@ -58,7 +58,7 @@ def peak_mb() -> float | None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Bytes that may still be taken without swapping: of the GPU, or of the machine or container."""
+    """Bytes that may still be taken: of the GPU, or of the machine or its container."""
     if device.type == "cuda":
         free: int = torch.cuda.mem_get_info(device)[0]
         return free
