@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -152,7 +153,7 @@ def command(
 
     Every figure is a ratio or a percentile of one run. Leave the machine
     alone meanwhile: a line says where a part got less than 90 % of its
-    core. All parts together take about half an hour, streams most of it.
+    core. All parts together take many minutes, streams most of them.
     """
     from assistant.config import AssistantConfig
     from assistant.evaluation.benchmark import machine, parts
@@ -164,6 +165,7 @@ def command(
     unknown = [part for part in chosen if part not in parts.PARTS]
     if unknown:
         raise UsageError(f"--only {unknown[0]}: no such part; one of: {', '.join(parts.PARTS)}")
+    chosen = [part for part in parts.PARTS if part in chosen]
     if card and (quick or "compute" not in chosen):
         raise UsageError("--card needs 'compute' measured, and not with --quick")
     if plots is not None:
@@ -247,11 +249,20 @@ EXAMPLES = "\n\n".join(
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})(command)
 
-if __name__ == "__main__":
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run with `arguments`, `sys.argv` by default; return the exit code."""
     try:
-        app(standalone_mode=True)
+        return int(app(arguments, standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        line, code = f"{error.format_message()} (see --help)", error.exit_code
     except AssistantError as error:
-        notes.print(f"error: {error}", markup=False, highlight=False)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        line, code = str(error), error.exit_code
+    except OSError as error:
+        line, code = f"{error.filename}: {error.strerror}", 1
+    notes.print(f"error: {line}", markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

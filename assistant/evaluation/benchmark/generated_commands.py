@@ -10,16 +10,15 @@ from __future__ import annotations
 import random
 from itertools import product
 
-import yaml
-
 from ...errors import UsageError
 
+LANGUAGE = "en"
 VERBS = {
     "switchOn": ("turn on", "switch on", "start", "enable", "activate"),
     "switchOff": ("turn off", "switch off", "stop", "disable", "shut down"),
     "open": ("open", "unlock", "raise", "lift"),
     "close": ("close", "lock", "lower", "shut"),
-    "check": ("check", "look at", "show me", "tell me about", "what about"),
+    "check": ("check", "look at", "find", "tell me about", "what about"),
     "reset": ("reset", "restart", "clear"),
     "hold": ("pause", "hold"),
 }
@@ -48,16 +47,16 @@ def command_file(sentences: int, seed: int = 0) -> str:
     every = list(product(asked, _listed(THINGS), _listed(PLACES)))
     if not 0 < sentences <= len(every):
         raise UsageError(f"{sentences} sentences: give 1 to {len(every)}")
-    intents: dict[str, dict[str, list[object]]] = {}
     drawn = random.Random(seed).sample(every, sentences)  # noqa: S311 (no cryptography)
+    blocks: dict[str, list[str]] = {}
     for (intent, verb), thing, place in drawn:
-        intents.setdefault(intent, {"data": []})["data"].append(
-            {
-                "sentences": [f"{verb} the {thing} in the {place}"],
-                "slots": {"thing": thing, "place": place},
-            }
-        )
-    return yaml.safe_dump({"language": "en", "intents": intents}, sort_keys=True)
+        sentence = f"{verb} the {thing} in the {place}"
+        block = f"{{sentences: [{sentence}], slots: {{thing: {thing}, place: {place}}}}}"
+        blocks.setdefault(intent, []).append(f"      - {block}")
+    lines = [f"language: {LANGUAGE}", "intents:"]
+    for intent in sorted(blocks):
+        lines += [f"  {intent}:", "    data:", *blocks[intent]]
+    return "\n".join(lines) + "\n"
 
 
 def _listed(text: str) -> list[str]:

@@ -26,7 +26,7 @@ from ...training.pronouncing import pronounce
 from ...types import SAMPLE_RATE, PosteriorChunk, Samples
 from .compute import FULL_CONTEXT, stream, watch
 from .generated_commands import command_file
-from .machine import peak_mb, resident_mb
+from .machine import forget_peak, peak_mb, resident_mb
 from .stopwatch import percentiles
 
 
@@ -87,7 +87,7 @@ def with_commands(
         if network is not None:
             network.to(choose_device(device))
     posteriors = [_posteriors(acoustic, path, device) for path in files]
-    before = resident_mb()
+    before, peak_is_ours = resident_mb(), forget_peak()
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "commands.yaml")
@@ -150,7 +150,7 @@ def with_commands(
         "decision_ms": percentiles(decided),
         "partial_ms": percentiles(partial),
         "memory_mb": _difference(compiled_mb, before),
-        "peak_memory_mb": _difference(peak_mb(), before),
+        "peak_memory_mb": _difference(peak_mb(), before) if peak_is_ours else None,
     }
 
 

@@ -48,13 +48,28 @@ def resident_mb() -> float | None:
 
 
 def peak_mb() -> float | None:
-    """Most megabytes of this process in memory so far."""
+    """Most megabytes of this process in memory so far, or since `forget_peak`.
+
+    Linux's own figure where there is one: what `getrusage` tells there, a process inherits from the
+    one that started it.
+    """
+    if peak := _kilobytes(Path("/proc/self/status"), "VmHWM"):
+        return round(peak / 1024, 1)
     try:
         import resource  # noqa: PLC0415 (there is none on Windows)
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def forget_peak() -> bool:
+    """Let `peak_mb` begin at what is in memory now; False where the system cannot."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
 
 
 def free_bytes(device: torch.device) -> int | None:

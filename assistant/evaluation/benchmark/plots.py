@@ -46,7 +46,7 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
         **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     }
     for part, (panels, paint) in _PICTURES.items():
-        if part not in found:
+        if part not in found or not any(found[part].get(key) for key in ("rows", "runs")):
             continue
         with mpl.rc_context(style):
             figure = Figure(figsize=(5.2 * panels, 3.8), layout="constrained", facecolor="white")
@@ -123,6 +123,11 @@ def _commands(axes: Sequence[Axes], figures: Mapping[str, Any]) -> None:
 
 
 def _finish(axis: Axes) -> None:
+    """Numbers as people write them, a grid, a legend."""
+    for scale, of_axis in ((axis.get_xscale(), axis.xaxis), (axis.get_yscale(), axis.yaxis)):
+        of_axis.set_major_formatter("{x:,g}")
+        if scale == "log":
+            of_axis.set_minor_formatter("")
     axis.grid(True, color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -109,69 +109,62 @@ def _batches(run: Figures) -> Table:
     title = (
         f"{run['where']}, {run['said_seconds']:.1f} s said so far, chunks of {run['chunk_ms']:g} ms"
     )
-    memory = f"a stream's state: {run['state_mb_per_stream']:.1f} MB"
-    table = _table(title, "streams", "step p50, ms", "p95, ms", "load", "held", caption=memory)
+    table = _table(title, "streams", "step p50, ms", "p95, ms", "load", "held")
+    left_out = ""
     for row in run["batches"]:
         if "left_out" in row:
-            table.add_row(str(row["streams"]), "", "", "", row["left_out"])
+            left_out = f"{row['streams']} streams left out: {row['left_out']}"
             continue
         step = row["step_ms"]
         held = "yes" if row["held"] else "no"
         cells = (f"{step['p50']:.1f}", f"{step['p95']:.1f}", f"{row['load']:.2f}", held)
         table.add_row(str(row["streams"]), *cells)
+    state = f"a stream's state: {run['state_mb_per_stream']:.1f} MB"
+    table.caption = "\n".join(filter(None, [state, left_out]))
     return table
 
 
 def _length(figures: Figures) -> Iterator[Table]:
     rows = figures["rows"]
     table = _table(
-        "growth with an utterance's length",
-        "seconds",
-        "streaming, share of real time",
-        "decision p50, ms",
-        "p95, ms",
-        *rows[0]["mean_ms_by_stage"],
-        caption="the last columns: mean milliseconds of each stage of the decision",
+        "growth with an utterance's length", "seconds", *(f"{row['seconds']:g}" for row in rows)
     )
-    for row in rows:
-        decision = row["decision_ms"]
-        table.add_row(
-            f"{row['seconds']:g}",
-            f"{row['streaming_per_second']:.2%}",
-            f"{decision['p50']:.1f}",
-            f"{decision['p95']:.1f}",
-            *(f"{value:.1f}" for value in row["mean_ms_by_stage"].values()),
-        )
+    shares = (f"{row['streaming_per_second']:.2%}" for row in rows)
+    table.add_row("streaming, share of real time", *shares)
+    for name in ("p50", "p95"):
+        _figures(table, f"decision {name}, ms", (row["decision_ms"][name] for row in rows))
+    for stage in rows[0]["mean_ms_by_stage"]:
+        means = (row["mean_ms_by_stage"][stage] for row in rows)
+        _figures(table, f"{stage}, mean ms", means)
     yield table
 
 
 def _commands(figures: Figures) -> Iterator[Table]:
     rows = figures["rows"]
+    if not rows:
+        yield _table("growth with the number of commands", f"left out: {figures['left_out']}")
+        return
     seconds = rows[0]["audio_seconds_per_decision"]
     table = _table(
-        f"growth with the number of commands (decisions about {seconds} s of speech)",
+        f"growth with the number of commands; decisions on {seconds} s of speech",
         "sentences",
-        "graph states",
-        *(f"{step}, s" for step in rows[0]["compiling_seconds"]),
-        "partial p50, ms",
-        "decision p50, ms",
-        "p95, ms",
-        "memory, MB",
-        "peak, MB",
-        caption=f"the LSTM is {rows[0]['lstm']}; acoustic model and encoder are not in these times",
+        *(f"{row['sentences']:,}" for row in rows),
+        caption=f"LSTM {rows[0]['lstm']}; decision: without encoder and acoustic model",
     )
-    for row in rows:
-        table.add_row(
-            f"{row['sentences']:,}",
-            f"{row['graph_states']:,}",
-            *(f"{value:.2f}" for value in row["compiling_seconds"].values()),
-            f"{row['partial_ms']['p50']:.1f}",
-            f"{row['decision_ms']['p50']:.1f}",
-            f"{row['decision_ms']['p95']:.1f}",
-            _number(row["memory_mb"]),
-            _number(row["peak_memory_mb"]),
-        )
+    table.add_row("states of the graph", *(f"{row['graph_states']:,}" for row in rows))
+    for step in rows[0]["compiling_seconds"]:
+        _figures(table, f"{step}, s", (row["compiling_seconds"][step] for row in rows), 2)
+    _figures(table, "partial p50, ms", (row["partial_ms"]["p50"] for row in rows))
+    for name in ("p50", "p95"):
+        _figures(table, f"decision {name}, ms", (row["decision_ms"][name] for row in rows))
+    _figures(table, "memory, MB", (row["memory_mb"] for row in rows))
+    _figures(table, "memory at most, MB", (row["peak_memory_mb"] for row in rows))
     yield table
+
+
+def _figures(table: Table, what: str, values: Iterable[float | None], digits: int = 1) -> None:
+    """A row of numbers; empty where there is none."""
+    table.add_row(what, *("" if value is None else f"{value:.{digits}f}" for value in values))
 
 
 def _number(value: float | None) -> str:
