@@ -114,6 +114,19 @@ def test_the_streams_held_are_found_within_a_tenth(
     assert all((load <= 1) == (size <= held) for size, load in loads.items())
 
 
+def test_running_out_of_memory_is_a_line_and_keeps_what_was_measured(monkeypatch, bundle, speech):
+    def timed(self, samples, state):
+        if len(samples) > 1:
+            raise torch.OutOfMemoryError
+        return 0.001
+
+    engine = Engine.load(AssistantConfig(bundle=str(bundle), commands="agreeable", device="cpu"))
+    monkeypatch.setattr(streams._Ladder, "_timed", timed)
+    found = streams.measure(engine, speech, (1, 8, 64), 1.0, Effort(steps=2), lambda s: None)
+    assert (found["held"], found["limited_by"]) == (1, "memory")
+    assert [row["streams"] for row in found["batches"]] == [1, 8]
+
+
 def test_more_streams_than_asked_for_may_be_held(monkeypatch, bundle, speech):
     engine = Engine.load(AssistantConfig(bundle=str(bundle), commands="agreeable", device="cpu"))
     monkeypatch.setattr(streams._Ladder, "_timed", lambda self, samples, state: 0.001)

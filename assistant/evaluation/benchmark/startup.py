@@ -105,10 +105,10 @@ def memory(files: Sequence[Path], utterances: int, **configured: Any) -> dict[st
 
     They come through one pipeline, endpointer included, the recordings in turn.
     """
+    engine, ledger = begin(**configured)  # before the imports: it measures what they import, too
     from .compute import BLOCK, in_a_room
     from .machine import peak_mb
 
-    engine, ledger = begin(**configured)
     pipeline = engine.pipeline()
     speech = [in_a_room(samples) for samples in _speech(files)]
     started = _resident()

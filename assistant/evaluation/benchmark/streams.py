@@ -114,6 +114,8 @@ class _Ladder:
     def row(self, batch: int) -> dict[str, Any]:
         """A batch's figures; `left_out` says why there are none."""
         wanted = STATES_AT_ONCE * batch * state_bytes(self.state)
+        if self.lockstep.device.type == "cuda":
+            torch.cuda.empty_cache()  # what smaller batches had is free as well
         free = free_bytes(self.lockstep.device)
         if free is not None and wanted > free:
             line = f"needs about {wanted / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free"
@@ -125,7 +127,10 @@ class _Ladder:
             )
             return {"streams": batch, "limit": "time", "left_out": line}
         self._progress(f"{batch} streams")
-        times = self._times(batch, expected)
+        try:
+            times = self._times(batch, expected)
+        except torch.OutOfMemoryError:
+            return {"streams": batch, "limit": "memory", "left_out": "the GPU has not the memory"}
         self._seconds_per_stream = min(times) / batch
         step = percentiles(times)
         chunk_ms = self.lockstep.chunk_seconds * 1000
