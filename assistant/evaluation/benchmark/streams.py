@@ -8,6 +8,7 @@ pass is in it, features to phonemes; endpointing and decisions are measured for 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,11 @@ from .lockstep import Lockstep, LockstepState, repeated, state_bytes
 from .machine import free_bytes
 from .stopwatch import percentiles
 
-STATES_AT_ONCE = 2.5
-"""Memory of a step in states: the one before, the one after, and what lies between."""
+STATES_AT_ONCE = 2
+"""In memory at the end of a step: the one before, and the one after."""
+BETWEEN = 25
+"""Memory of what a step computes in between, in tensors of a chunk's log-mel frames by the
+encoder's width (measured with the bundle en-us: 24)."""
 CLOSE_ENOUGH = 0.1
 """The number held is looked for until it is known within a tenth."""
 WARM_UP_SECONDS = 5.0
@@ -103,17 +107,21 @@ class _Ladder:
         self._seconds_per_stream = 0.0
         samples = torch.from_numpy(speech)[None].to(engine.device)
         state, at = lockstep.initial_state(1), 0
-        for _ in range(max(1, round(said_seconds / lockstep.chunk_seconds))):
+        for _ in range(math.ceil(said_seconds / lockstep.chunk_seconds)):
             wanted = lockstep.samples_wanted(state)
             state = lockstep.step(samples[:, at : at + wanted], state)[1]
             at += wanted
         self.state: LockstepState = state
         self.said_seconds = at / lockstep.config.sample_rate
+        encoder = lockstep.encoder
+        width = lockstep.config.mel_bins if encoder is None else encoder.shape.width
+        frames = lockstep.chunk_samples // lockstep.config.hop
+        self._between = BETWEEN * frames * width * torch.float32.itemsize
         self._chunk = samples[:, at : at + lockstep.samples_wanted(state)]
 
     def row(self, batch: int) -> dict[str, Any]:
         """A batch's figures; `left_out` says why there are none."""
-        wanted = STATES_AT_ONCE * batch * state_bytes(self.state)
+        wanted = batch * (STATES_AT_ONCE * state_bytes(self.state) + self._between)
         if self.lockstep.device.type == "cuda":
             torch.cuda.empty_cache()  # what smaller batches had is free as well
         free = free_bytes(self.lockstep.device)
