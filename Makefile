@@ -129,7 +129,7 @@ speech:
 cells: $(DEVELOPMENT) ## compare recurrent cells into docs/cells.md (CELLS="its arguments")
 	$(MALLOC) $(PYTHON) scripts/compare_cells.py --cache $(CACHE) --bundle $(BUNDLE) $(CELLS)
 
-benchmark: $(RUNTIME) ## measure compute and latency (BENCHMARK="its arguments")
+benchmark: $(RUNTIME) ## measure compute, latency, memory, streams, growth (BENCHMARK="--only compute")
 	$(PYTHON) scripts/benchmark.py $(BENCHMARK)
 
 clean: ## remove what tools left behind; .venv, cache/, runs/ and models/ stay

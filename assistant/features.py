@@ -30,7 +30,8 @@ DYNAMIC_RANGE = 8.0
 class LogMel:
     """Samples to log-mel frames, (N,) to (N / hop, mel_bins), base-10, not yet normalised."""
 
-    def __init__(self, config: FeatureConfig) -> None:
+    def __init__(self, config: FeatureConfig, device: torch.device | str = "cpu") -> None:
+        """device: where it is computed; samples must be there."""
         self.config = config
         self._transform = torchaudio.transforms.MelSpectrogram(
             config.sample_rate,
@@ -41,7 +42,7 @@ class LogMel:
             mel_scale="slaney",
             f_max=config.sample_rate / 2,
             center=False,
-        )
+        ).to(device)
 
     @property
     def margin(self) -> int:

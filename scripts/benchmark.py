@@ -1,168 +1,229 @@
-"""Measure compute and latency of the pipeline: seconds of one core for a second of audio.
+"""Measure what the assistant costs on this machine; `--help` says what."""
 
-    python scripts/benchmark.py                          # the bundled recordings, one thread
-    python scripts/benchmark.py --json figures.json FILE…
-    python scripts/benchmark.py --bundle models/en-us --card
-
-Every figure is a ratio or a percentile of one run on this machine, stages measured one by one in
-the same run; "speech" counts the time someone speaks, "silence" an hour-long quiet room in small.
-"""
+# ruff: noqa: PLC0415 - what is slow to load waits until it is known that it is needed
 
 from __future__ import annotations
 
-import argparse
 import json
-import resource
+import os
+import subprocess
+import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import torch
+import typer
 from rich.console import Console
-from rich.table import Table
 
-from assistant.config import AssistantConfig
-from assistant.engine import Engine
-from assistant.pipeline import Pipeline
-from assistant.recording import read_file
-from assistant.training.acoustic_figures import keep_figures, write_tables
-from assistant.training.machine import processor
-from assistant.types import SAMPLE_RATE, Samples
+import assistant
+from assistant.errors import AssistantError, UsageError
 
-BLOCK = 320
-"""Samples fed at a time, as a microphone would."""
+if TYPE_CHECKING:
+    from assistant.engine import Engine
 
+RECORDINGS = Path(__file__).parents[1] / "tests/data/recordings"
+BUSY = 0.9
+"""Share of a core below which a measurement is said to be disturbed."""
+VERSION = 1
+"""Of the JSON."""
 
-class Stopwatch:
-    """Adds up the time spent in calls, by stage; calls within calls count once."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = defaultdict(float)
-        self._inner = [0.0]
-
-    def wrap(self, owner: object, method: str, stage: str) -> None:
-        """Measure every call of a method from now on."""
-        called: Callable[..., Any] = getattr(owner, method)
-
-        def measured(*arguments: object, **options: object) -> object:
-            self._inner.append(0.0)
-            begin = time.perf_counter()
-            try:
-                return called(*arguments, **options)
-            finally:
-                whole = time.perf_counter() - begin
-                self.spent[stage] += whole - self._inner.pop()
-                self._inner[-1] += whole
-
-        setattr(owner, method, measured)
+notes = Console(stderr=True)
 
 
-def watch(pipeline: Pipeline) -> Stopwatch:
-    """A stopwatch on every stage of a pipeline."""
-    watch = Stopwatch()
-    watch.wrap(pipeline.endpointer, "feed", "endpointer")
-    watch.wrap(pipeline.features.log_mel, "frames", "log-mel")
-    watch.wrap(pipeline.features, "feed", "encoder, in chunks")
-    watch.wrap(pipeline.features, "flush", "encoder, in chunks")
-    watch.wrap(pipeline.acoustic, "feed", "acoustic model, in blocks")
-    watch.wrap(pipeline.intent, "feed", "partial hypotheses")
-    watch.wrap(pipeline.features, "full_context", "encoder, full context")
-    watch.wrap(pipeline.acoustic, "full_context", "acoustic model, full context")
-    watch.wrap(pipeline.intent, "decide", "decision")
-    return watch
-
-
-def run(pipeline: Pipeline, samples: Samples) -> list[float]:
-    """Feed a stream block by block; seconds spent in each call."""
-    calls = []
-    for begin in range(0, len(samples), BLOCK):
-        start = time.perf_counter()
-        pipeline.feed(samples[begin : begin + BLOCK])
-        calls.append(time.perf_counter() - start)
-    start = time.perf_counter()
-    pipeline.flush()
-    calls.append(time.perf_counter() - start)
-    return calls
-
-
-def main() -> None:
-    """Parse, measure, report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+def measured_afresh(what: str, **arguments: object) -> dict[str, Any]:
+    """What `assistant.evaluation.benchmark.child` answers in a process of its own."""
+    root = str(Path(assistant.__file__).parents[1])
+    paths = filter(None, [root, os.environ.get("PYTHONPATH")])
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "assistant.evaluation.benchmark.child"),
+            *(what, json.dumps({**arguments, "spawned": time.time()})),
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    parser.add_argument("files", type=Path, nargs="*")
-    parser.add_argument("--bundle", default="en-us")
-    parser.add_argument("--commands", default="home")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument(
-        "--card",
-        action="store_true",
-        help="write size and compute into the bundle's figures and card",
+    if done.returncode:
+        line = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise UsageError(f"the fresh process for '{what}' failed ({done.returncode}): {line}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def numbers(text: str | None, option: str, default: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Numbers with commas between them, of the kind that the default has."""
+    if text is None:
+        return default
+    kind = type(default[0])
+    try:
+        found = tuple(kind(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: give numbers with commas between them") from error
+    if min(found) <= 0:
+        raise UsageError(f"{option} {text}: numbers are above 0")
+    return found
+
+
+def command(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]…",
+            help="Recordings of speech, each an utterance (default: those of the tests).",
+            show_default=False,
+        ),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART,…",
+            help="Only these parts: compute, latency, start-up, memory, streams, length, commands.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Little of everything: does it run? The figures are rough."),
+    ] = False,
+    bundle: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="Acoustic bundle, a folder or a name.")
+    ] = "en-us",
+    commands: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="Compiled commands, a folder or a name.")
+    ] = "home",
+    threads: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Threads of the networks (not of 'streams').")
+    ] = 1,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda", help="Where networks run (not of 'streams').")
+    ] = "cpu",
+    streams: Annotated[
+        str | None,
+        typer.Option(metavar="N,…", help="Batches tried (default: 1,8,64,512,4096)."),
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS,…", help="Of utterances (default: 2,5,10,20)."),
+    ] = None,
+    sentences: Annotated[
+        str | None,
+        typer.Option(metavar="N,…", help="Of command files (default: 10,100,1000,10000)."),
+    ] = None,
+    utterances: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="After which memory is looked at (default: 200)."),
+    ] = None,
+    json_path: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all figures here, after every part."),
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw streams and growth here, as SVG and PNG (needs matplotlib).",
+        ),
+    ] = None,
+    card: Annotated[
+        bool,
+        typer.Option(
+            "--card",
+            help="Write size and compute into the bundle's figures and card; without --only "
+            "'compute' alone is measured.",
+        ),
+    ] = False,
+) -> None:
+    """Measure what the assistant costs on this machine, part by part.
+
+    compute: work for a second of audio by stage, of speech and of silence.
+
+    latency: how long each fed block of 20 ms takes, by what happens in it.
+
+    start-up: from the first import to the first decision, in a new process.
+
+    memory: after the start and after many utterances; it should not grow.
+
+    streams: how many one batch holds in real time: one core, all, a GPU.
+
+    length: what the decision on a longer utterance costs.
+
+    commands: what up to 10,000 written-out sentences cost.
+
+    Every figure is a ratio or a percentile of one run. Leave the machine
+    alone meanwhile: a line says where a part got less than 90 % of its
+    core. All parts together take many minutes, streams most of them.
+    """
+    from assistant.config import AssistantConfig
+    from assistant.evaluation.benchmark import machine, parts
+    from assistant.evaluation.benchmark import plots as pictures
+    from assistant.evaluation.benchmark.tables import tables
+
+    default = ["compute"] if card else parts.PARTS
+    chosen = only.split(",") if only else default
+    unknown = [part for part in chosen if part not in parts.PARTS]
+    if unknown:
+        raise UsageError(f"--only {unknown[0]}: no such part; one of: {', '.join(parts.PARTS)}")
+    chosen = [part for part in parts.PARTS if part in chosen]
+    if card and (quick or "compute" not in chosen):
+        raise UsageError("--card needs 'compute' measured, and not with --quick")
+    if plots is not None:
+        pictures.require_matplotlib()
+    extent = parts.QUICK if quick else parts.Extent()
+    extent = replace(
+        extent,
+        streams=numbers(streams, "--streams", extent.streams),
+        lengths=numbers(lengths, "--lengths", extent.lengths),
+        sentences=numbers(sentences, "--sentences", extent.sentences),
+        utterances=utterances or extent.utterances,
     )
-    arguments = parser.parse_args()
-    files = arguments.files or sorted(Path("tests/data/recordings").rglob("*.flac"))
+    recordings = files or sorted(RECORDINGS.rglob("*.flac"))[: 4 if quick else None]
+    if not recordings:
+        raise UsageError(f"{RECORDINGS}: no recordings there; name some")
+    config = AssistantConfig(bundle=bundle, commands=commands, threads=threads, device=device)
+    status = notes.status("")
+    benchmark = parts.Benchmark(config, recordings, extent, measured_afresh, status.update)
+    found: dict[str, Any] = {"version": VERSION, "machine": machine.description(), "quick": quick}
+    found["made_from"] = benchmark.made_from()
+    output = Console()
+    with status:
+        for part in chosen:
+            found[part] = benchmark.run(part)
+            for table in tables({part: found[part]}):
+                output.print(table)
+            for line in disturbed(part, found[part]):
+                notes.print(line, style="yellow")
+            if json_path is not None:
+                json_path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    if plots is not None:
+        for path in pictures.draw(found, plots):
+            notes.print(f"{path}")
+    if card:
+        write_card(benchmark.engine, found["compute"])
 
-    start = time.perf_counter()
-    engine = Engine.load(
-        AssistantConfig(
-            bundle=arguments.bundle,
-            commands=arguments.commands,
-            threads=arguments.threads,
-            device=arguments.device,
-        )
-    )
-    loading = time.perf_counter() - start
-    speech = [np.concatenate(list(read_file(path))) for path in files]
-    pipeline = engine.pipeline(whole=True)
-    for samples in speech[:2]:
-        run(pipeline, samples)  # warm up
-    stopwatch = watch(pipeline)
-    calls, ends = [], []
-    for samples in speech:
-        *fed, ended = run(pipeline, samples)
-        calls += fed
-        ends.append(ended)
-    spoken = sum(len(samples) for samples in speech) / SAMPLE_RATE
-    stages = {stage: seconds / spoken for stage, seconds in stopwatch.spent.items()}
 
-    room = np.random.default_rng(0).standard_normal(120 * SAMPLE_RATE).astype(np.float32) * 1e-3
-    listening = engine.pipeline()
-    silence = sum(run(listening, room)) / 120
-    endpointer = engine.pipeline()
-    vad = Stopwatch()
-    vad.wrap(endpointer.endpointer, "feed", "endpointer")
-    for samples in speech:
-        run(endpointer, samples)
-    stages["endpointer"] = vad.spent["endpointer"] / spoken
+def disturbed(part: str, figures: dict[str, Any]) -> list[str]:
+    """A line where a part, or one of its runs, did not get the processor it could use."""
+    inner = figures.get("rows", figures.get("runs"))
+    measured = [figures, *(inner if isinstance(inner, list) else ())]
+    shares = [one["core_share"] for one in measured if "core_share" in one]
+    if not shares or min(shares) >= BUSY:
+        return []
+    return [
+        f"{part}: got {min(shares):.0%} of the processor it could use; other processes were "
+        "running, and these figures are not of the assistant alone"
+    ]
 
-    figures = {
-        "machine": processor(),
-        "torch": torch.__version__.partition("+")[0],
-        "threads": arguments.threads,
-        "bundle": Path(arguments.bundle).name,
-        "commands": arguments.commands,
-        "audio_seconds": round(spoken, 1),
-        "loading_seconds": round(loading, 2),
-        "compute_per_second_of_speech": {k: round(v, 5) for k, v in stages.items()},
-        "total_speech": round(sum(stages.values()), 4),
-        "total_silence": round(silence, 5),
-        "feed_ms": percentiles(calls),
-        "end_of_speech_to_decision_ms": percentiles(ends),
-        "resident_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }
-    report(figures)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-    if arguments.card:
-        folder = engine.acoustic.folder
-        measured = {"size_mb": sizes(folder), "compute": figures}
-        kept = keep_figures(folder / "figures.json", engine.acoustic.hash, measured)
-        write_tables(folder / "CARD.md", kept)
+
+def write_card(engine: Engine, figures: dict[str, Any]) -> None:
+    """Put size and compute into the bundle's figures and card."""
+    from assistant.training.acoustic_figures import keep_figures, write_tables
+
+    folder = engine.acoustic.folder
+    measured = {"size_mb": sizes(folder), "compute": figures}
+    kept = keep_figures(folder / "figures.json", engine.acoustic.hash, measured)
+    write_tables(folder / "CARD.md", kept)
 
 
 def sizes(folder: Path) -> dict[str, float]:
@@ -174,28 +235,34 @@ def sizes(folder: Path) -> dict[str, float]:
     return {name: round(path.stat().st_size / 1e6, 2) for name, path in parts.items()}
 
 
-def percentiles(seconds: list[float]) -> dict[str, float]:
-    """Median, 95th and 99th percentile and maximum, in milliseconds."""
-    values = np.percentile(np.array(seconds) * 1000, [50, 95, 99, 100])
-    return dict(
-        zip(("p50", "p95", "p99", "max"), (round(float(v), 3) for v in values), strict=True)
+EXAMPLES = "\n\n".join(
+    (
+        "Examples:",
+        "python scripts/benchmark.py --quick",
+        "python scripts/benchmark.py --json figures.json --plots plots",
+        "python scripts/benchmark.py --only streams --streams 1,8,64",
+        "python scripts/benchmark.py --only compute,latency --bundle en-us-small own/*.wav",
+        "python scripts/benchmark.py --bundle models/en-us --card",
     )
+)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})(command)
 
 
-def report(figures: dict[str, Any]) -> None:
-    """Print the figures for people."""
-    table = Table(title=f"{figures['threads']} thread(s), {figures['audio_seconds']} s of speech")
-    table.add_column("stage")
-    table.add_column("share of real time", justify="right")
-    for stage, share in figures["compute_per_second_of_speech"].items():
-        table.add_row(stage, f"{share:.2%}")
-    table.add_row("all, while someone speaks", f"{figures['total_speech']:.2%}", style="bold")
-    table.add_row("all, in silence", f"{figures['total_silence']:.3%}", style="bold")
-    console = Console()
-    console.print(table)
-    for name in ("feed_ms", "end_of_speech_to_decision_ms", "loading_seconds", "resident_mb"):
-        console.print(f"{name}: {figures[name]}")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run with `arguments`, `sys.argv` by default; return the exit code."""
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        line, code = f"{error.format_message()} (see --help)", error.exit_code
+    except AssistantError as error:
+        line, code = str(error), error.exit_code
+    except OSError as error:
+        line, code = f"{error.filename}: {error.strerror}", 1
+    notes.print(f"error: {line}", markup=False, highlight=False, soft_wrap=True)
+    return code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,9 +17,9 @@ from ..recording import read_file
 from ..training.metrics import ErrorRate, greedy_phonemes, phoneme_error
 from ..types import Samples
 from ..vad import Endpointer
+from .benchmark.machine import peak_mb
 from .items import Item, Problem, Vocabulary, read_items
 from .journal import Journal
-from .memory import peak_megabytes
 from .mixing import Mixer, Snr
 from .negatives import read_negatives
 from .outcome import Cost, Outcome, rounded
@@ -153,7 +153,7 @@ class Evaluation:
             samples=len(samples),
             phonemes=self._phonemes(task.item, heard, phonemizer),
             fault=fault,
-            cost=Cost(time.perf_counter() - begin, heard.decision_ms, peak_megabytes()),
+            cost=Cost(time.perf_counter() - begin, heard.decision_ms, peak_mb()),
         )
 
     def _phonemes(self, item: Item, heard: Heard, phonemizer: Phonemizer) -> ErrorRate | None:
