@@ -1,0 +1,61 @@
+"""Figures in documents come from reports that are kept, and from nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from assistant.errors import UsageError
+from assistant.evaluation.comparison import read_report
+from assistant.evaluation.documented import reports_of, tables, write_tables
+from assistant.training.document import part
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    document
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/*.md"))
+    if reports_of(document)
+]
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_documented_figures_are_those_of_the_reports(document: Path) -> None:
+    made = tables([read_report(path) for path in reports_of(document)])
+    assert part(document, "evaluation") == made, (
+        f"python scripts/document_evaluation.py {name_of(document)} writes them anew"
+    )
+
+
+def test_the_evaluation_and_the_cards_are_documented_so() -> None:
+    named = {name_of(document) for document in DOCUMENTS}
+    assert {"docs/evaluation.md", "models/en-us/CARD.md", "models/en-us-small/CARD.md"} <= named
+
+
+def test_what_was_changed_by_hand_is_written_anew(tmp_path: Path) -> None:
+    (source,) = reports_of(ROOT / "models/en-us/CARD.md")
+    document = tmp_path / "page.md"
+    head = f"# Page\n\n<!-- reports: {source} -->\n"
+    document.write_text(f"{head}<!-- evaluation:begin -->\n1.000\n<!-- evaluation:end -->\nend\n")
+    write_tables(document)
+    text = document.read_text()
+    assert text.startswith(head) and text.endswith("end\n")
+    assert "\n1.000\n" not in text
+    assert part(document, "evaluation") == tables([read_report(source)])
+
+
+def test_reports_of_other_settings_do_not_share_a_table() -> None:
+    (path,) = reports_of(ROOT / "models/en-us/CARD.md")
+    report = dict(read_report(path))
+    other = {**report, "made_from": {**report["made_from"], "seed": 99}}
+    with pytest.raises(UsageError, match="seed 99"):
+        tables([report, other])
+
+
+def test_a_document_without_reports_says_what_is_missing(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("# Page\n")
+    with pytest.raises(UsageError, match="names no report"):
+        write_tables(document)
