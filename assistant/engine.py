@@ -163,16 +163,19 @@ class Engine:
         bundle = self.acoustic
         return FeatureExtractor(bundle.features, bundle.encoder, self.device, self.streaming)
 
-    def decoder(self) -> IntentDecoder:
-        """The intent stage of one stream."""
+    def decoder(self, lstm_weight: float | None = None) -> IntentDecoder:
+        """The intent stage of one stream; with another weight of the LSTM, where one is given."""
         compiled = self.commands
+        decision = self.config.decision
+        if lstm_weight is not None:
+            decision = replace(decision, lstm_weight=lstm_weight)
         return IntentDecoder(
             self.graph,
             compiled.model,
             compiled.intents,
             compiled.slots,
             Calibration(compiled.calibration_weights, compiled.calibration_bias),
-            self.config.decision,
+            decision,
             self.device,
             self.refused,
         )

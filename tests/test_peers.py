@@ -12,7 +12,7 @@ import pytest
 from assistant.config import AssistantConfig
 from assistant.engine import Engine
 from assistant.errors import UsageError
-from assistant.evaluation.peers import pocketsphinx, registry, whisper
+from assistant.evaluation.peers import alone, pocketsphinx, registry, whisper
 from assistant.evaluation.peers.jsgf import jsgf
 from assistant.evaluation.peers.pocketsphinx import arpabet, without_words
 from assistant.evaluation.recogniser import Decision, PeerRecogniser
@@ -245,3 +245,23 @@ def test_what_a_peer_cannot_do_is_refused(options, tmp_path, capsys):
     arguments = ["evaluate", str(tmp_path / "none.jsonl"), "--commands", "coffee"]
     assert main([*arguments, "--peer", "pocketsphinx", *options]) == 2
     assert "--peer" in capsys.readouterr().err
+
+
+# ── our own halves ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", [alone.LSTM, alone.GRAPH])
+def test_each_half_understands_a_clear_order_by_itself(engine, order, name):
+    decision = registry.load_peer(name, engine)(order)
+    assert (decision.intent, dict(decision.slots)) == ("orderDrink", SLOTS)
+    assert 0 < decision.confidence <= 1
+    assert registry.peer_versions(name) == {}
+
+
+def test_silence_is_no_order_for_either_half(engine):
+    rng = np.random.default_rng(1)
+    silence = (1e-4 * rng.standard_normal(16_000)).astype(np.float32)
+    for name in (alone.LSTM, alone.GRAPH):
+        refused = registry.load_peer(name, engine)(silence)
+        assert refused.intent is None
+        assert refused.reason

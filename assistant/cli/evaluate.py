@@ -120,7 +120,8 @@ def command(
         typer.Option(
             metavar="NAME",
             help="Evaluate what you would use instead, on the same recordings and commands: "
-            "whisper-base, whisper-tiny or pocketsphinx; needs the extra 'peers'.",
+            "whisper-base, whisper-tiny or pocketsphinx (in the extra 'peers'); or a half of the "
+            "assistant itself: lstm-alone, graph-alone.",
         ),
     ] = None,
     early_commit: options.EarlyCommit = False,

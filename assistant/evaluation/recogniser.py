@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from ..types import (
     PartialHypothesisChanged,
     Recognised,
     Rejected,
+    Rejection,
     Samples,
     SlotValue,
     SpeechAudio,
@@ -221,13 +222,16 @@ class AssistantRecogniser:
 
 def _decision(utterance: Utterance, early: Recognised | None, closing: Event) -> Decision:
     """What was acted on: the early decision where there was one, else that on the whole."""
-    decided = early.hypothesis if early is not None else utterance.decision
+    decision = decision_of(early.hypothesis if early is not None else utterance.decision)
+    if isinstance(closing, Contradicted):
+        return replace(decision, reason="decided early, and contradicted by what followed")
+    return decision
+
+
+def decision_of(decided: Hypothesis | Rejection) -> Decision:
+    """What the intent stage made of an utterance."""
     if isinstance(decided, Hypothesis):
-        contradicted = isinstance(closing, Contradicted)
-        reason = "decided early, and contradicted by what followed" if contradicted else ""
-        return Decision(
-            decided.intent, decided.slots, decided.text, decided.confidence, None, reason
-        )
+        return Decision(decided.intent, decided.slots, decided.text, decided.confidence)
     best = decided.best
     if best is None:
         return Decision(None, {}, "", 0.0, None, decided.reason)

