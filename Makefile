@@ -101,7 +101,7 @@ PROCESSES ?= $(CORES)
 MALLOC := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 TORCHRUN = OMP_NUM_THREADS=1 $(MALLOC) $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
 
-.PHONY: train train-tiny speech cells benchmark clean
+.PHONY: train train-tiny speech cells benchmark evaluation clean
 
 train: speech $(RUNTIME) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NOISE=… ROOMS=… COPIES=1]
 	$(TORCHRUN) scripts/extract_features.py $(SPEECH) --output $(CACHE) \
@@ -131,6 +131,23 @@ cells: $(DEVELOPMENT) ## compare recurrent cells into docs/cells.md (CELLS="its 
 
 benchmark: $(RUNTIME) ## measure compute, latency, memory, streams, growth (BENCHMARK="--only compute")
 	$(PYTHON) scripts/benchmark.py $(BENCHMARK)
+
+TALK ?= $(MANIFEST)
+REPORTS := docs/evaluation
+# Ours, our halves, and peers; a peer that is not installed says what to install, and ends it.
+RECOGNISERS ?= en-us en-us-small graph-alone lstm-alone whisper-base whisper-tiny pocketsphinx
+EVALUATE = $(PYTHON) -m assistant evaluate $(ORDERS) --commands coffee --workers $(CORES) \
+    --noise $(NOISE) --mixing loudest-frame --snr clean,24,15,6 \
+    --negatives $(TALK) --speakers models/en-us/held_out_speakers.txt --negatives-minutes 30
+
+evaluation: $(RUNTIME) ## evaluate bundles and peers into docs/evaluation: ORDERS=… NOISE=… TALK=…
+	@set -e; for name in $(RECOGNISERS); do \
+	    case $$name in en-us*) which="--bundle $$name" ;; *) which="--peer $$name" ;; esac; \
+	    echo "$$name"; \
+	    $(EVALUATE) $$which --json $(REPORTS)/$$name.json; \
+	done
+	$(PYTHON) scripts/document_evaluation.py docs/evaluation.md models/en-us/CARD.md \
+	    models/en-us-small/CARD.md
 
 clean: ## remove what tools left behind; .venv, cache/, runs/ and models/ stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

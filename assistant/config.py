@@ -158,8 +158,9 @@ class IntentConfig:
 class DecisionConfig:
     """How a hypothesis is accepted or refused."""
 
-    lstm_weight: float = 0.3
-    """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
+    lstm_weight: float | None = None
+    """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone. None is
+    the weight that the commands were compiled with."""
     confidence_threshold: float = 0.5
     """Confidence below which an utterance is rejected."""
     false_alarms_per_hour: float | None = None

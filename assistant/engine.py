@@ -178,4 +178,5 @@ class Engine:
             decision,
             self.device,
             self.refused,
+            compiled.lstm_weight,
         )

@@ -163,13 +163,13 @@ def explain(
     rows: Floats = utterance.log_probs.float().numpy()
     scores = decoder.intent_scores(utterance.log_probs) if len(rows) else None
     found: dict[float, list[GraphPath]] = {}
-    for weight in (decoder.config.lstm_weight, 0.0):
+    for weight in (decoder.lstm_weight, 0.0):
         if len(rows) and weight not in found:
             slots, intents = decoder.bonuses(scores, weight)
             found[weight] = best_readings(
                 decoder.graph, rows, slots, intents, READINGS, decoder.config.filler_penalty
             )
-    joint, alone = found.get(decoder.config.lstm_weight, []), found.get(0.0, [])
+    joint, alone = found.get(decoder.lstm_weight, []), found.get(0.0, [])
     heard = heard_phonemes(rows, columns)
     fits = phoneme_fits(joint[0], rows, heard, columns) if joint else ()
     evidence = _evidence(joint[0], utterance.log_probs, fits, decoder) if joint else None

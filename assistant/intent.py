@@ -24,6 +24,8 @@ from .nn.intent_model import IntentModel, IntentScores
 from .types import Hypothesis, PosteriorChunk, Rejection, SlotValue
 
 BLANK = 0
+LSTM_WEIGHT = 0.3
+"""Weight of the LSTM's log-odds where nothing else was found to be better."""
 LOG_ODDS_LIMIT = 12.0
 """Nats at most that the LSTM may add to or take from a path: it advises, it does not forbid."""
 
@@ -70,9 +72,10 @@ class IntentDecoder:
         config: DecisionConfig,
         device: torch.device | str = "cpu",
         refused: PhonemeGraph | None = None,
+        lstm_weight: float = LSTM_WEIGHT,
     ) -> None:
         """intents, slots: in the order of the model's outputs. refused: what must not be
-        understood; None where nothing was named."""
+        understood; None where nothing was named. lstm_weight: counts where `config` says none."""
         self.graph = graph
         self.model = model
         self.intents = tuple(intents)
@@ -81,7 +84,14 @@ class IntentDecoder:
         self.config = config
         self.device = torch.device(device)
         self.refused = refused
+        self.compiled_weight = lstm_weight
         self.reset()
+
+    @property
+    def lstm_weight(self) -> float:
+        """Weight of the LSTM's log-odds beside the graph's."""
+        configured = self.config.lstm_weight
+        return self.compiled_weight if configured is None else configured
 
     @property
     def latency_ms(self) -> float:
@@ -189,7 +199,7 @@ class IntentDecoder:
 
     def _search(self, log_probs: Tensor) -> GraphState:
         """LSTM and graph together over whole (T, P) log-posteriors."""
-        weight = self.config.lstm_weight
+        weight = self.lstm_weight
         scores = self.intent_scores(log_probs) if weight else None
         bonus, intent_bonus = self.bonuses(scores, weight)
         state = self.graph.initial_state(bonus, intent_bonus, self.config.filler_penalty)

@@ -14,6 +14,7 @@ from ..config import IntentConfig, from_mapping, to_mapping
 from ..errors import BundleError
 from ..false_alarms import FalseAlarms
 from ..grammar.network import Arc, Final, SlotAssignment, WordNetwork
+from ..intent import LSTM_WEIGHT
 from ..nn.intent_model import IntentModel
 from ..types import SlotValue
 from .acoustic import AcousticBundle
@@ -46,6 +47,8 @@ class CommandBundle:
     """SHA-256 of the command files."""
     false_alarms: FalseAlarms = field(default_factory=FalseAlarms)
     """What other people's talk was taken for when the commands were compiled."""
+    lstm_weight: float = LSTM_WEIGHT
+    """Of the LSTM's log-odds beside the graph's, where the configuration says nothing else."""
     refused: WordNetwork | None = None
     """The sentences that must not be understood; None where the command files name none."""
     actions: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +74,7 @@ def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle
                 "weights": list(bundle.calibration_weights),
                 "bias": bundle.calibration_bias,
             },
+            "lstm_weight": bundle.lstm_weight,
             "false_alarms": {
                 "hours": bundle.false_alarms.hours,
                 "confidences": list(bundle.false_alarms.confidences),
@@ -116,6 +120,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         calibration_bias=float(calibration["bias"]),
         source_hash=section(config, "source_sha256", folder),
         false_alarms=FalseAlarms(float(alarms["hours"]), tuple(alarms["confidences"])),
+        lstm_weight=float(config.get("lstm_weight", LSTM_WEIGHT)),
         refused=refused,
         actions=config.get("actions", {}),
     )
