@@ -60,7 +60,7 @@ class EndpointConfig:
     """Milliseconds (pre-roll included) after which an utterance is ended whatever goes on."""
     gate_margin_db: float = 5.0
     """Decibels (200 to 4000 Hz) a frame must stand above the noise floor to count as speech."""
-    gate_window_ms: int = 2_000
+    gate_window_ms: int = 3_000
     """Milliseconds over which the quietest level is taken as the noise floor."""
     gate_smoothing_ms: int = 60
     """Milliseconds, the time constant that smooths the level before its minimum is taken."""
