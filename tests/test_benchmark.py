@@ -25,7 +25,7 @@ from assistant.grammar.commands import load_commands
 from assistant.grammar.network import count_sentences
 from assistant.nn.acoustic_model import AcousticModel
 from assistant.nn.encoder import EncoderShape, StreamingEncoder
-from assistant.training.acoustic_figures import BEGIN, END
+from assistant.training.document import markers
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts/benchmark.py"
@@ -266,7 +266,8 @@ def test_misuse_is_one_line(script, arguments, said):
 def test_size_and_compute_go_into_the_card(script, bundle, data):
     (bundle / "posterior_bank.safetensors").write_bytes(b"0" * 10_000)
     card = bundle / "CARD.md"
-    card.write_text(f"# tiny\n\n{BEGIN}\n{END}\n", encoding="utf-8")
+    begin, end = markers("figures")
+    card.write_text(f"# tiny\n\n{begin}\n{end}\n", encoding="utf-8")
     recording = data / "recordings/home/word_yes.flac"
     code, _, err = script("--bundle", bundle, "--commands", "agreeable", "--card", recording)
     assert code == 0, err
