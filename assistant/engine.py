@@ -94,9 +94,7 @@ class Engine:
             decision = replace(config.decision, confidence_threshold=threshold)
             config = replace(config, decision=decision)
         graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
-        refused = None
-        if compiled.refused is not None:
-            refused = PhonemeGraph.compile(compiled.refused, compiled.lexicon)
+        refused = PhonemeGraph.compile_any(compiled.refused, compiled.lexicon)
         streaming = streaming_encoder(acoustic.encoder, device)
         return cls(config, device, acoustic, compiled, graph, refused, streaming)
 

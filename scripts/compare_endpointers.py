@@ -34,6 +34,7 @@ from assistant.evaluation.peers.endpointing import (
     summary,
     utterances,
 )
+from assistant.evaluation.wording import condition_name
 from assistant.recording import read_file
 from assistant.vad import Endpointer
 
@@ -124,7 +125,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     )
     for row in rows:
         made.add_row(
-            row["snr"] if row["snr"] == "clean" else f"{row['snr']:g} dB",
+            condition_name(row["snr"]),
             row["endpointer"],
             str(row["n"]),
             *(f"{row[name]:.1%}" for name in ("missed", "split", "cut")),

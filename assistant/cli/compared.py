@@ -1,5 +1,7 @@
 """A comparison of two evaluations on the screen."""
 
+# ruff: noqa: PLC0415 - evaluating is slow to load, and waits until it is asked for
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,8 @@ def show_comparison(screen: Screen, comparison: Comparison) -> None:
 
 
 def _parts(comparison: Comparison) -> Iterator[RenderableType]:
+    from ..evaluation.wording import condition_name
+
     if comparison.made_differently:
         yield _facts(comparison.made_differently)
     yield _figures(comparison)
@@ -42,9 +46,9 @@ def _parts(comparison: Comparison) -> Iterator[RenderableType]:
         }
         told = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
         if told:
-            yield Text(f"{_snr(condition.snr)}: left out, {told}", style="yellow")
+            yield Text(f"{condition_name(condition.snr)}: left out, {told}", style="yellow")
     if comparison.unshared:
-        names = ", ".join(map(_snr, comparison.unshared))
+        names = ", ".join(map(condition_name, comparison.unshared))
         yield Text(f"only in one of the reports: {names}", style="yellow")
     changed = [change for condition in comparison.conditions for change in condition.changed]
     yield from _changes("right now", [change for change in changed if change.right_here], "green")
@@ -59,9 +63,11 @@ def _facts(differences: Sequence[tuple[str, str, str]]) -> Table:
 
 
 def _figures(comparison: Comparison) -> Table:
+    from ..evaluation.wording import condition_name
+
     table = _table("", "pairs", "this", "other", "difference (95 %)", "won, lost", "p")
     for condition in comparison.conditions:
-        name = _snr(condition.snr)
+        name = condition_name(condition.snr)
         for what, agreement in (("exact", condition.exact), ("strict", condition.strict)):
             if agreement is not None:
                 table.add_row(f"{name} {what}", str(condition.pairs), *_agreement(agreement))
@@ -106,11 +112,15 @@ def _p_value(value: float) -> Text:
 
 
 def _changes(title: str, changes: Sequence[Changed], style: str) -> Iterator[RenderableType]:
+    from ..evaluation.wording import condition_name
+
     if not changes:
         return
     yield Text(f"{title}: {len(changes)}", style=style)
     for change in changes[:CHANGES]:
-        yield Text(f"  {change.path} ({_snr(change.snr)}): {change.there}  →  {change.here}")
+        yield Text(
+            f"  {change.path} ({condition_name(change.snr)}): {change.there}  →  {change.here}"
+        )
     if len(changes) > CHANGES:
         yield Text(f"  and {len(changes) - CHANGES} more", style="dim")
 
@@ -120,10 +130,6 @@ def _table(*columns: str) -> Table:
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=False, min_width=4 if number else None)
     return table
-
-
-def _snr(snr: object) -> str:
-    return f"{snr:g} dB" if isinstance(snr, int | float) else str(snr)
 
 
 def _safe(text: str) -> str:

@@ -1,5 +1,7 @@
 """What a report of `assistant evaluate` looks like on a screen."""
 
+# ruff: noqa: PLC0415 - evaluating is slow to load, and waits until it is asked for
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +22,6 @@ RATES = (
     ("phoneme_error", "phonemes wrong"),
 )
 """Columns: the figure's name in the report, and its heading."""
-LATENCIES = (
-    ("endpoint_delay_ms", "end of speech to endpoint"),
-    ("end_of_speech_to_decision_ms", "end of speech to decision"),
-    ("early_decision_ms", "the same where it was decided early"),
-    ("first_partial_ms", "beginning of speech to first partial result"),
-)
 PROBLEMS = 20
 """Lines shown at most; the report has them all."""
 
@@ -46,6 +42,8 @@ def show_report(screen: Screen, report: Mapping[str, Any]) -> None:
 
 
 def _conditions(conditions: Sequence[Mapping[str, Any]]) -> Table:
+    from ..evaluation.wording import condition_name
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("noise", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
@@ -53,8 +51,7 @@ def _conditions(conditions: Sequence[Mapping[str, Any]]) -> Table:
     for _, title in shown:
         table.add_column(title, justify="right", min_width=9)
     for condition in conditions:
-        snr = condition["snr"]
-        name = "clean" if snr == "clean" else f"{snr:g} dB"
+        name = condition_name(condition["snr"])
         table.add_row(name, str(condition["n"]), *(_rate(condition, n) for n, _ in shown))
     return table
 
@@ -85,10 +82,12 @@ def _negatives(negatives: Mapping[str, Any] | None) -> list[str]:
 
 
 def _latencies(latency: Mapping[str, Any]) -> list[str]:
+    from ..evaluation.wording import LATENCIES
+
     return [
         f"{title}: median {found['median']:.0f} ms, 95 % within {found['p95']:.0f} ms "
         f"(of {found['n']})"
-        for name, title in LATENCIES
+        for name, title in LATENCIES.items()
         if (found := latency[name]) is not None
     ]
 

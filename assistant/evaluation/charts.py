@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .svg import FIRST, INK, SECOND, THIRD, inline
+from .wording import LATENCIES as TITLES
+from .wording import condition_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +26,9 @@ CURVES = (
 )
 """Rates of a condition that are drawn: key, label, colour, mark."""
 LATENCIES = {
-    "endpoint_delay": "end of speech to endpoint",
-    "decision": "end of speech to decision",
-    "first_partial": "start of speech to first partial result",
+    "endpoint_delay": TITLES["endpoint_delay_ms"],
+    "decision": TITLES["end_of_speech_to_decision_ms"],
+    "first_partial": TITLES["first_partial_ms"],
 }
 """Latencies of an utterance, by their key in its `latency_ms`, and what they are."""
 DECADES = 10_000
@@ -49,11 +51,6 @@ def span(hours: float) -> str:
     if hours >= 1 / 60:
         return f"{60 * hours:.0f} minutes"
     return f"{3600 * hours:.0f} seconds"
-
-
-def snr_name(snr: object) -> str:
-    """A condition: `clean`, or `6 dB`."""
-    return f"{snr:g} dB" if isinstance(snr, int | float) else str(snr)
 
 
 def snr_chart(conditions: Sequence[Mapping[str, Any]]) -> str:
@@ -87,7 +84,7 @@ def snr_chart(conditions: Sequence[Mapping[str, Any]]) -> str:
                 elinewidth=1.2,
                 label=label,
             )
-        axes.set_xticks(places, [snr_name(condition["snr"]) for condition in conditions])
+        axes.set_xticks(places, [condition_name(condition["snr"]) for condition in conditions])
         axes.set(
             xlabel="signal-to-noise ratio",
             ylabel="% of recordings" if decided else "% of phonemes",
@@ -97,7 +94,8 @@ def snr_chart(conditions: Sequence[Mapping[str, Any]]) -> str:
         figure.legend(loc="outside upper center", ncols=len(curves), fontsize="small")
 
     told = (
-        f"{label}, " + ", ".join(f"{snr_name(c['snr'])}: {percent(c[key])}" for c in conditions)
+        f"{label}, "
+        + ", ".join(f"{condition_name(c['snr'])}: {percent(c[key])}" for c in conditions)
         for key, label, *_ in curves
     )
     return inline(draw, HEIGHT, "snr", f"Chart of rates over noise. {'; '.join(told)}.")

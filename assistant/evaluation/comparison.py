@@ -17,11 +17,10 @@ import numpy as np
 
 from ..errors import UsageError
 from .significance import Weights, bootstrap, clusters_of, mcnemar, same_rate
+from .wording import VERSION
 
 HASH = 12
 """Digits of a hash that are told; the report itself has all."""
-VERSION = 1
-"""Of the reports that can be compared and shown."""
 
 Report = Mapping[str, Any]
 """The JSON of an evaluation, as `evaluation.report` writes it."""

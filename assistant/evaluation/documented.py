@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import UsageError
 from ..training.document import fill
 from .comparison import Report, read_report
+from .wording import LATENCIES, condition_name
 
 PART = "evaluation"
 """Name of the markers."""
@@ -92,7 +93,7 @@ def _paths(report: Report) -> set[str]:
 
 def _by_condition(reports: Sequence[Report], name: str, title: str) -> str:
     conditions = list(dict.fromkeys(c["snr"] for r in reports for c in r["conditions"]))
-    heads = [c if c == "clean" else f"{c:g} dB" for c in conditions]
+    heads = [condition_name(c) for c in conditions]
     lines = [f"| {' | '.join([title, *heads])} |", "|---" * (1 + len(heads)) + "|"]
     for report in reports:
         found = {c["snr"]: c for c in report["conditions"]}
@@ -121,14 +122,6 @@ def _false_accepts(reports: Sequence[Report]) -> str:
         cells = [_name(report), f"{negatives['hours']:.2f}", str(negatives["utterances"])]
         lines.append(f"| {' | '.join([*cells, str(negatives['false_accepts']), rate])} |")
     return "\n".join(lines)
-
-
-LATENCIES = {
-    "endpoint_delay_ms": "end of speech to endpoint",
-    "end_of_speech_to_decision_ms": "end of speech to decision",
-    "early_decision_ms": "the same, where decided early",
-    "first_partial_ms": "beginning of speech to first partial result",
-}
 
 
 def _latency(reports: Sequence[Report]) -> str:

@@ -17,6 +17,7 @@ from ..errors import UsageError
 from . import charts
 from .comparison import check_report, described
 from .detail import Detail
+from .wording import LATENCIES, condition_name
 from .worst import Slip, answer_rows, false_accepts, is_wrong, why, worst
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ HASH = 12
 """Digits of a hash that are shown; the JSON has all."""
 PAIRS = 12
 """Confused pairs of a table that are seen at once; the others are one click away."""
-LATENCY_NAMES = {
-    "endpoint_delay_ms": "end of speech to endpoint",
-    "end_of_speech_to_decision_ms": "end of speech to decision",
-    "early_decision_ms": "the same of early decisions",
-    "first_partial_ms": "start of speech to first partial result",
-}
 
 
 def require_libraries() -> None:
@@ -122,7 +117,7 @@ def _environment() -> Environment:
         "percent": charts.percent,
         "span": charts.span,
         "interval": interval,
-        "snr": charts.snr_name,
+        "snr": condition_name,
         "described": described,
         "figure": figure,
     }
@@ -196,9 +191,7 @@ def _confusions(confusion: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _latency(latency: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, **latency[key]} for key, name in LATENCY_NAMES.items() if latency.get(key)
-    ]
+    return [{"name": name, **latency[key]} for key, name in LATENCIES.items() if latency.get(key)]
 
 
 def _latency_chart(utterances: Sequence[Mapping[str, Any]]) -> str:
@@ -220,7 +213,7 @@ def _slip(number: int, slip: Slip, details: Mapping[_Name, Detail]) -> dict[str,
     return {
         "entry": entry,
         "kind": slip.kind,
-        "also": ", ".join(charts.snr_name(snr) for snr in slip.also),
+        "also": ", ".join(condition_name(snr) for snr in slip.also),
         "why": why(entry),
         "rows": answer_rows(entry) if slip.kind in ("wrong", "extra slots") else [],
         "audio": detail.audio() if detail else "",

@@ -21,9 +21,7 @@ from .metrics import Result
 from .mixing import snr_name
 from .outcome import Outcome
 from .runner import Evaluation
-
-VERSION = 1
-"""Of the form."""
+from .wording import VERSION
 
 
 def build(

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .mixing import Snr, snr_name
+from .wording import condition_name
 
 OF_CONDITIONS = (*("exact", "strict", "intent_accuracy", "slot_f1", "rejected", "phoneme_error"),)
 """Figures that every condition has."""
@@ -86,7 +87,7 @@ class Requirement:
             values = [("", found)]
         else:
             values = [
-                (f" at {_named(condition['snr'])}", condition[self.figure])
+                (f" at {condition_name(condition['snr'])}", condition[self.figure])
                 for condition in report["conditions"]
                 if self.at in (None, condition["snr"])
             ]
@@ -96,7 +97,3 @@ class Requirement:
             for where, value in values
             if value is None or not _COMPARISONS[self.comparison](value, self.bound)
         ]
-
-
-def _named(snr: str | float) -> str:
-    return "clean" if snr == "clean" else f"{snr:g} dB"

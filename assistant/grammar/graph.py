@@ -92,6 +92,13 @@ class PhonemeGraph:
         """
         return cls(GraphLayout.of(network, pronunciations))
 
+    @classmethod
+    def compile_any(
+        cls, network: WordNetwork | None, pronunciations: Pronunciations
+    ) -> PhonemeGraph | None:
+        """`compile`, where there is a network at all."""
+        return None if network is None else cls.compile(network, pronunciations)
+
     @property
     def states(self) -> int:
         """Label and blank states, those of the junctions included."""

@@ -37,7 +37,7 @@ def new_decoder(
     """A decoder whose confidence is not yet calibrated."""
     graph = PhonemeGraph.compile(commands.network, lexicon)
     calibration = Calibration((1.0, 0.1), 2.0)
-    refused = PhonemeGraph.compile(commands.refused, lexicon) if commands.refused else None
+    refused = PhonemeGraph.compile_any(commands.refused, lexicon)
     return IntentDecoder(
         graph, model, commands.intents, commands.slots, calibration, decision, refused=refused
     )

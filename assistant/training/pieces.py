@@ -1,8 +1,8 @@
 """Long utterances in short pieces: recurrent networks train faster on wide, short batches.
 
 A step of a recurrent layer costs as much for one utterance as for many until the processor is
-full; so the same speech takes half the time as a hundred pieces of three seconds that it takes as
-ten utterances of half a minute. Pieces are cut between phonemes, where the teacher's posteriors
+full; so a hundred pieces of three seconds take half the time a second that ten utterances of ten
+seconds take. Pieces are cut between phonemes, where the teacher's posteriors
 align the text, so that both kinds of targets stay whole.
 """
 
@@ -21,10 +21,11 @@ from .posterior_bank import align
 def cut(example: Example, rows: int) -> list[Example]:
     """An utterance as pieces of about `rows` rows each, of its copy and its teacher alike.
 
-    Whole stay utterances that are not longer, that no teacher has heard, that come in several
+    Whole stay utterances that are not longer or have a single phoneme, that no teacher has heard, that come in several
     copies (which differ in speed), and whose text does not fit.
     """
-    if example.length <= 1.5 * rows or len(example.copies) != 1 or not example.teachers:
+    is_short = example.length <= 1.5 * rows or len(example.phonemes) < 2
+    if is_short or len(example.copies) != 1 or not example.teachers:
         return [example]
     teacher, said = example.teachers[0]
     log_probs = torch.from_numpy(teacher.rows(said).astype(np.float32))

@@ -167,7 +167,7 @@ class Splicer:
 
     def __init__(self, bank: PosteriorBank) -> None:
         self.bank = bank
-        # One entry at a time is looked at: lists give it in a fifth of an array's time.
+        # One entry at a time is looked at, which lists give sooner than arrays.
         self._phonemes, self._utterances = bank.phonemes.tolist(), bank.utterances.tolist()
         same = bank.utterances[1:] == bank.utterances[:-1]
         self._next = np.append(np.where(same, bank.phonemes[1:], 0), 0)

@@ -70,9 +70,7 @@ def begin(bundle: str, commands: str, threads: int, device: str) -> tuple[Engine
     compiled = read_commands(find_commands(commands, folder), acoustic)
     ledger.enter("read the commands")
     graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
-    refused = None
-    if compiled.refused is not None:
-        refused = PhonemeGraph.compile(compiled.refused, compiled.lexicon)
+    refused = PhonemeGraph.compile_any(compiled.refused, compiled.lexicon)
     ledger.enter("compile the command graph")
     for network in (acoustic.model, acoustic.encoder, compiled.model):
         if network is not None:
