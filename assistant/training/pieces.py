@@ -21,8 +21,8 @@ from .posterior_bank import align
 def cut(example: Example, rows: int) -> list[Example]:
     """An utterance as pieces of about `rows` rows each, of its copy and its teacher alike.
 
-    Whole stay utterances that are not longer or have a single phoneme, that no teacher has heard, that come in several
-    copies (which differ in speed), and whose text does not fit.
+    Whole stay utterances that are not longer or have a single phoneme, that no teacher has heard,
+    that come in several copies (which differ in speed), and whose text does not fit.
     """
     is_short = example.length <= 1.5 * rows or len(example.phonemes) < 2
     if is_short or len(example.copies) != 1 or not example.teachers:
