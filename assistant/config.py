@@ -158,11 +158,11 @@ class IntentConfig:
 class DecisionConfig:
     """How a hypothesis is accepted or refused."""
 
-    lstm_weight: float | None = None
-    """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone. None is
-    the weight that the commands were compiled with."""
-    confidence_threshold: float = 0.5
-    """Confidence below which an utterance is rejected."""
+    lstm_weight: float = 0.3
+    """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
+    confidence_threshold: float | None = None
+    """Confidence below which an utterance is rejected. None is the one that was found when the
+    commands were compiled."""
     false_alarms_per_hour: float | None = None
     """Where given, the threshold is the one at which so many commands are heard in an hour of
     other people's talk, as measured when the commands were compiled."""

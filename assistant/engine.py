@@ -16,7 +16,7 @@ from .config import AssistantConfig
 from .errors import UsageError
 from .features import FeatureExtractor
 from .grammar.graph import PhonemeGraph
-from .intent import Calibration, IntentDecoder
+from .intent import IntentDecoder
 from .kept import Keeper, Listener
 from .nn.encoder import StreamingEncoder
 from .nn.precision import computes_bfloat16
@@ -98,6 +98,12 @@ class Engine:
         streaming = streaming_encoder(acoustic.encoder, device)
         return cls(config, device, acoustic, compiled, graph, refused, streaming)
 
+    @property
+    def threshold(self) -> float:
+        """The confidence from which a reading is accepted."""
+        configured = self.config.decision.confidence_threshold
+        return self.commands.calibration.threshold if configured is None else configured
+
     def pipeline(
         self,
         actions: ActionRunner | None = None,
@@ -172,9 +178,8 @@ class Engine:
             compiled.model,
             compiled.intents,
             compiled.slots,
-            Calibration(compiled.calibration_weights, compiled.calibration_bias),
+            compiled.calibration,
             decision,
             self.device,
             self.refused,
-            compiled.lstm_weight,
         )

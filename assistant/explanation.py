@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .confidence import Calibration
 from .grammar.graph import GraphPath
 from .grammar.layout import BLANK, Floats
 from .grammar.nbest import best_readings
-from .intent import Calibration, IntentDecoder
+from .intent import IntentDecoder, less_blank
 from .nn.intent_model import IntentScores
 from .types import SAMPLE_RATE, Hypothesis, Rejection, SlotValue, Utterance
 
@@ -99,12 +100,17 @@ class Evidence:
 
     phonemes: its length. log_ratio: nats a phoneme. between: the share of it (nats, of the whole
     sentence) lost in rows of no phoneme, where something was heard that the sentence does not say.
+    worst_word and worst_ratio: the word that fits worst, and its nats a phoneme. share_heard: of
+    the sentence's phonemes, how many were heard at all where it is said.
     confidence and threshold: in [0, 1]. needed: the log_ratio that would just reach the threshold.
     """
 
     phonemes: int
     log_ratio: float
     between: float
+    worst_word: str
+    worst_ratio: float
+    share_heard: float
     calibration: Calibration
     confidence: float
     threshold: float
@@ -161,23 +167,24 @@ def explain(
         BundleError: the posteriors do not fit the commands.
     """
     rows: Floats = utterance.log_probs.float().numpy()
+    searched: Floats = less_blank(utterance.log_probs.float()).numpy()
     scores = decoder.intent_scores(utterance.log_probs) if len(rows) else None
     found: dict[float, list[GraphPath]] = {}
-    for weight in (decoder.lstm_weight, 0.0):
+    for weight in (decoder.config.lstm_weight, 0.0):
         if len(rows) and weight not in found:
             slots, intents = decoder.bonuses(scores, weight)
             found[weight] = best_readings(
-                decoder.graph, rows, slots, intents, READINGS, decoder.config.filler_penalty
+                decoder.graph, searched, slots, intents, READINGS, decoder.config.filler_penalty
             )
-    joint, alone = found.get(decoder.lstm_weight, []), found.get(0.0, [])
+    joint, alone = found.get(decoder.config.lstm_weight, []), found.get(0.0, [])
     heard = heard_phonemes(rows, columns)
-    fits = phoneme_fits(joint[0], rows, heard, columns) if joint else ()
+    fits = phoneme_fits(joint[0], searched, heard, columns) if joint else ()
     evidence = _evidence(joint[0], utterance.log_probs, fits, decoder) if joint else None
     return Explanation(
         utterance=utterance,
         row_ms=row_ms,
         columns=tuple(columns),
-        reason=_reason(utterance.decision, decoder.config.confidence_threshold),
+        reason=_reason(utterance.decision, decoder.threshold),
         heard=heard,
         fits=fits,
         evidence=evidence,
@@ -203,13 +210,13 @@ def heard_phonemes(log_probs: Floats, columns: Sequence[str]) -> tuple[HeardPhon
 
 
 def phoneme_fits(
-    path: GraphPath, log_probs: Floats, heard: Sequence[HeardPhoneme], columns: Sequence[str]
+    path: GraphPath, scores: Floats, heard: Sequence[HeardPhoneme], columns: Sequence[str]
 ) -> tuple[PhonemeFit, ...]:
-    """The phonemes of `path` beside what was `heard` in their rows of `log_probs` (T, P).
+    """The phonemes of `path` beside what was `heard` in their rows of `scores` (T, P).
 
     A phoneme heard in no row of the sentence's phonemes is noise to it, and beside none of them.
     """
-    relative = log_probs - log_probs.max(axis=1, keepdims=True)
+    relative = scores - scores.max(axis=1, keepdims=True)
     ends = [word.end_row for word in path.words]
     return tuple(
         PhonemeFit(
@@ -227,17 +234,20 @@ def phoneme_fits(
 def _evidence(
     path: GraphPath, log_probs: Tensor, fits: Sequence[PhonemeFit], decoder: IntentDecoder
 ) -> Evidence:
-    judged = decoder.weigh(path, log_probs)
-    calibration, threshold = decoder.calibration, decoder.config.confidence_threshold
-    length = len(path.phonemes)
+    fit = decoder.weigh(path, log_probs).fit
+    calibration, threshold = decoder.calibration, decoder.threshold
+    worst = int(np.argmin(fit.word_ratios))
     return Evidence(
-        phonemes=length,
-        log_ratio=judged.log_ratio,
-        between=min(0.0, judged.log_ratio * length - sum(fit.log_ratio for fit in fits)),
+        phonemes=fit.phonemes,
+        log_ratio=fit.log_ratio,
+        between=min(0.0, fit.log_ratio * fit.phonemes - sum(one.log_ratio for one in fits)),
+        worst_word=path.words[worst].word,
+        worst_ratio=fit.word_ratios[worst],
+        share_heard=fit.heard,
         calibration=calibration,
-        confidence=calibration.confidence(judged.evidence),
+        confidence=calibration.confidence(fit.evidence),
         threshold=threshold,
-        needed=_needed(calibration, judged.evidence, threshold),
+        needed=_needed(calibration, fit.evidence, threshold),
     )
 
 

@@ -8,7 +8,6 @@ commands were compiled. What stays below the threshold is refused.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,43 +15,31 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .confidence import Calibration, Fit
 from .config import DecisionConfig
 from .grammar.agreement import Agreement
-from .grammar.graph import GraphPath, GraphState, PhonemeGraph, free_loop_score, greedy
+from .grammar.graph import GraphPath, GraphState, PhonemeGraph, greedy
 from .grammar.network import SlotAssignment
 from .nn.intent_model import IntentModel, IntentScores
 from .types import Hypothesis, PosteriorChunk, Rejection, SlotValue
 
 BLANK = 0
-LSTM_WEIGHT = 0.3
-"""Weight of the LSTM's log-odds where nothing else was found to be better."""
 LOG_ODDS_LIMIT = 12.0
 """Nats at most that the LSTM may add to or take from a path: it advises, it does not forbid."""
 
-WORST_LOG_RATIO = -6.0
-"""Nats a phoneme; whatever fits worse is as bad as this, and does not bend the calibration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Logistic regression from evidence to the probability that a hypothesis is right."""
-
-    weights: tuple[float, ...]
-    bias: float
-
-    def confidence(self, evidence: Sequence[float]) -> float:
-        """Probability in [0, 1]."""
-        total = self.bias + sum(w * e for w, e in zip(self.weights, evidence, strict=True))
-        return 1 / (1 + math.exp(-max(-50.0, min(50.0, total))))
+BLANK_PENALTY = 3.0
+"""Nats by which the blank is taken for less probable than the network says. CTC learns that three
+rows in four are blank, and falls back on that where it hears badly; so the posteriors are divided
+by a part of that prior (EESEN, Miao et al. 2015, divides by priors of all labels: arXiv 1507.08240;
+those of the phonemes made no difference here)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A graph path with the evidence for it, see `IntentDecoder.judge`."""
+    """A graph path and how well it fits, see `IntentDecoder.judge`."""
 
     path: GraphPath
-    log_ratio: float
-    evidence: tuple[float, ...]
+    fit: Fit
 
 
 class IntentDecoder:
@@ -72,10 +59,9 @@ class IntentDecoder:
         config: DecisionConfig,
         device: torch.device | str = "cpu",
         refused: PhonemeGraph | None = None,
-        lstm_weight: float = LSTM_WEIGHT,
     ) -> None:
         """intents, slots: in the order of the model's outputs. refused: what must not be
-        understood; None where nothing was named. lstm_weight: counts where `config` says none."""
+        understood; None where nothing was named."""
         self.graph = graph
         self.model = model
         self.intents = tuple(intents)
@@ -84,14 +70,13 @@ class IntentDecoder:
         self.config = config
         self.device = torch.device(device)
         self.refused = refused
-        self.compiled_weight = lstm_weight
         self.reset()
 
     @property
-    def lstm_weight(self) -> float:
-        """Weight of the LSTM's log-odds beside the graph's."""
-        configured = self.config.lstm_weight
-        return self.compiled_weight if configured is None else configured
+    def threshold(self) -> float:
+        """The confidence from which a reading is accepted."""
+        configured = self.config.confidence_threshold
+        return self.calibration.threshold if configured is None else configured
 
     @property
     def latency_ms(self) -> float:
@@ -106,7 +91,7 @@ class IntentDecoder:
 
     def feed(self, item: PosteriorChunk) -> list[Hypothesis]:
         """Take rows of the streaming pass; return the best reading so far, where there is one."""
-        self._state = self.graph.step(self._state, item.log_probs.numpy())
+        self._state = self.graph.step(self._state, less_blank(item.log_probs).numpy())
         found = self.graph.best_paths(self._state, final=False)
         return [self._hypothesis(path, 0.0, 0.0) for path in found if path.words]
 
@@ -125,10 +110,10 @@ class IntentDecoder:
         if judged is None:
             return Rejection("too short for any command")
         best = self.hypothesis(judged)
-        if best.confidence < self.config.confidence_threshold:
+        if best.confidence < self.threshold:
             return Rejection(
                 f"not a command: nearest is '{best.text}', confidence {best.confidence:.2f} "
-                f"is below {self.config.confidence_threshold:.2f}",
+                f"is below {self.threshold:.2f}",
                 best,
             )
         refused = self._refused(judged.path, log_probs)
@@ -151,7 +136,7 @@ class IntentDecoder:
         if self._refused(path, log_probs) is not None:
             return None
         best = self.hypothesis(self.weigh(path, log_probs))
-        return best if best.confidence >= self.config.confidence_threshold else None
+        return best if best.confidence >= self.threshold else None
 
     def judge(self, log_probs: Tensor) -> Judgement | None:
         """The best path of LSTM and graph together, and the evidence for it; see `weigh`."""
@@ -159,20 +144,14 @@ class IntentDecoder:
         return self.weigh(paths[0], log_probs) if paths else None
 
     def weigh(self, path: GraphPath, log_probs: Tensor) -> Judgement:
-        """The evidence for a path through (T, P) log-posteriors.
-
-        It is the log-likelihood ratio a phoneme against the free phoneme loop, and the
-        logarithm of the path's length: a short command is easily found in what is none. The LSTM's
-        "none" is not among it: it is surer of spliced sentences than of real ones.
-        """
-        length = max(len(path.phonemes), 1)
-        log_ratio = (path.log_prob - free_loop_score(log_probs.numpy())) / length
-        return Judgement(path, log_ratio, (max(log_ratio, WORST_LOG_RATIO), math.log(length)))
+        """How well a path fits (T, P) log-posteriors."""
+        scores = less_blank(log_probs).numpy()
+        return Judgement(path, Fit.of(path, scores, log_probs.numpy()))
 
     @torch.inference_mode()
     def intent_scores(self, log_probs: Tensor) -> IntentScores | None:
         """What the LSTM alone says of (T, P) log-posteriors; None where every row is blank."""
-        posteriors = phone_synchronous(log_probs, self.model.config.blank_threshold)
+        posteriors, _ = phone_synchronous(log_probs, self.model.config.blank_threshold)
         if not len(posteriors):
             return None
         padded = torch.nn.functional.pad(posteriors, (0, 0, 0, self.model.config.delay))
@@ -190,8 +169,8 @@ class IntentDecoder:
 
     def hypothesis(self, judged: Judgement) -> Hypothesis:
         """A path as a reading, with the confidence that its evidence gives."""
-        confidence = self.calibration.confidence(judged.evidence)
-        return self._hypothesis(judged.path, judged.log_ratio, confidence)
+        confidence = self.calibration.confidence(judged.fit.evidence)
+        return self._hypothesis(judged.path, judged.fit.log_ratio, confidence)
 
     @cached_property
     def _agreement(self) -> Agreement:
@@ -199,17 +178,18 @@ class IntentDecoder:
 
     def _search(self, log_probs: Tensor) -> GraphState:
         """LSTM and graph together over whole (T, P) log-posteriors."""
-        weight = self.lstm_weight
+        weight = self.config.lstm_weight
         scores = self.intent_scores(log_probs) if weight else None
         bonus, intent_bonus = self.bonuses(scores, weight)
         state = self.graph.initial_state(bonus, intent_bonus, self.config.filler_penalty)
-        return self.graph.step(state, log_probs.numpy())
+        return self.graph.step(state, less_blank(log_probs).numpy())
 
     def _refused(self, path: GraphPath, log_probs: Tensor) -> str | None:
         """The sentence that must not be understood and fits (T, P) better than a path, if any."""
         if self.refused is None:
             return None
-        found = self.refused.decode(log_probs.numpy(), filler_penalty=self.config.filler_penalty)
+        scores, penalty = less_blank(log_probs).numpy(), self.config.filler_penalty
+        found = self.refused.decode(scores, filler_penalty=penalty)
         if not found or found[0].log_prob <= path.log_prob:
             return None
         return " ".join(word.word for word in found[0].words)
@@ -241,7 +221,22 @@ class IntentDecoder:
         )
 
 
-def phone_synchronous(log_probs: Tensor, blank_threshold: float) -> Tensor:
-    """Probabilities (T', P) of the rows where the blank does not win (Chen et al. 2016)."""
-    probabilities = log_probs.exp()
-    return probabilities[probabilities[:, BLANK] < blank_threshold]
+def less_blank(log_probs: Tensor) -> Tensor:
+    """Log-posteriors (T, P) with the blank `BLANK_PENALTY` less: what the graph is searched with.
+
+    They are not normalised again: what a row lacks, all paths lack, the free loop as well.
+    """
+    scores = log_probs.clone()
+    scores[:, BLANK] -= BLANK_PENALTY
+    return scores
+
+
+def phone_synchronous(log_probs: Tensor, blank_threshold: float) -> tuple[Tensor, Tensor]:
+    """The rows where the blank, as `less_blank` has it, does not win (Chen et al. 2016).
+
+    Returns:
+        Their probabilities (T', P), and which of the T rows they are: (T,), booleans.
+    """
+    probabilities = less_blank(log_probs).softmax(dim=1)
+    heard = probabilities[:, BLANK] < blank_threshold
+    return probabilities[heard], heard

@@ -28,7 +28,7 @@ LAYERS = {
         "vad noise_gate",
         "features",
         "acoustic",
-        "intent explanation false_alarms",
+        "intent confidence explanation false_alarms",
         "actions",
     ],
     "machinery": ["nn", "grammar"],

@@ -19,12 +19,13 @@ from tiny_bundle import build
 
 from assistant import kept as kept_module
 from assistant.cli import main
+from assistant.confidence import Calibration
 from assistant.config import AssistantConfig, DecisionConfig
 from assistant.engine import Engine
 from assistant.errors import UsageError
 from assistant.explanation import POOR_FIT, Explanation, explain
 from assistant.grammar.graph import free_loop_score, greedy
-from assistant.intent import Calibration, IntentDecoder
+from assistant.intent import IntentDecoder
 from assistant.kept import NAME, Keeper, KeptUtterance, Listener, read_kept, write_kept
 from assistant.types import Hypothesis, Rejection, Samples, Utterance, WordTime
 
@@ -60,7 +61,7 @@ def phonemes_of(engine: Engine, *words: str) -> list[str]:
 def explained(engine: Engine, log_probs: torch.Tensor, **decision: float) -> Explanation:
     decoder = engine.decoder()
     decoder.config = replace(DecisionConfig(lstm_weight=0.0), **decision)
-    decoder.calibration = Calibration((2.0, -0.3), 4.0)
+    decoder.calibration = Calibration((2.0, -0.3, 0.1, 0.5), 4.0)
     utterance = Utterance(16_000, 48_000, log_probs, decoder.decide(log_probs))
     return explain(utterance, decoder, engine.acoustic.phonemes, ROW_MS)
 
@@ -121,7 +122,9 @@ def test_the_ratio_needed_just_reaches_the_threshold(engine: Engine) -> None:
     found = explained(engine, said(engine, *phonemes_of(engine, "dim", "to", "two")))
     evidence = found.evidence
     assert evidence is not None
-    at = evidence.calibration.confidence((evidence.needed, np.log(evidence.phonemes)))
+    heard = min(evidence.share_heard, 1.0)
+    rest = (np.log(evidence.phonemes), evidence.worst_ratio, heard)
+    at = evidence.calibration.confidence((evidence.needed, *rest))
     assert at == pytest.approx(evidence.threshold)
 
 

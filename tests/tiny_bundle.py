@@ -23,6 +23,7 @@ from assistant.bundle import (
     write_commands,
     write_encoder,
 )
+from assistant.confidence import Calibration
 from assistant.config import AcousticConfig, FeatureConfig, IntentConfig
 from assistant.grammar.commands import load_commands
 from assistant.grammar.phonemes import Phonemizer
@@ -93,8 +94,7 @@ def build(folder: Path) -> Path:
                 w: [acoustic.phoneme_ids(v) for v in variants] for w, variants in said.items()
             },
             model=model,
-            calibration_weights=(0.0, 0.0),
-            calibration_bias=bias,
+            calibration=Calibration((0.0, 0.0, 0.0, 0.0), bias),
             source_hash=commands.source_hash,
         )
         write_commands(bundle / "commands" / name, compiled, acoustic)

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from ..confidence import EVIDENCE, Calibration
 from ..config import IntentConfig, from_mapping, to_mapping
 from ..errors import BundleError
 from ..false_alarms import FalseAlarms
 from ..grammar.network import Arc, Final, SlotAssignment, WordNetwork
-from ..intent import LSTM_WEIGHT
 from ..nn.intent_model import IntentModel
 from ..types import SlotValue
 from .acoustic import AcousticBundle
@@ -41,14 +41,11 @@ class CommandBundle:
     network: WordNetwork
     lexicon: Lexicon
     model: IntentModel
-    calibration_weights: tuple[float, ...]
-    calibration_bias: float
+    calibration: Calibration
     source_hash: str
     """SHA-256 of the command files."""
     false_alarms: FalseAlarms = field(default_factory=FalseAlarms)
     """What other people's talk was taken for when the commands were compiled."""
-    lstm_weight: float = LSTM_WEIGHT
-    """Of the LSTM's log-odds beside the graph's, where the configuration says nothing else."""
     refused: WordNetwork | None = None
     """The sentences that must not be understood; None where the command files name none."""
     actions: Mapping[str, Any] = field(default_factory=dict)
@@ -71,10 +68,10 @@ def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle
             "acoustic_sha256": acoustic.hash,
             "intent": to_mapping(bundle.model.config),
             "calibration": {
-                "weights": list(bundle.calibration_weights),
-                "bias": bundle.calibration_bias,
+                "weights": list(bundle.calibration.weights),
+                "bias": bundle.calibration.bias,
+                "threshold": bundle.calibration.threshold,
             },
-            "lstm_weight": bundle.lstm_weight,
             "false_alarms": {
                 "hours": bundle.false_alarms.hours,
                 "confidences": list(bundle.false_alarms.confidences),
@@ -108,6 +105,11 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
     load_into(model, read_weights(path), path)
     network, refused, lexicon = _read_networks(folder / "network.json")
     calibration = section(config, "calibration", folder)
+    if len(calibration["weights"]) != EVIDENCE or "threshold" not in calibration:
+        raise BundleError(
+            f"{folder}: was compiled by an earlier version of assistant; "
+            "compile the commands again (assistant train)"
+        )
     alarms = config.get("false_alarms", {"hours": 0.0, "confidences": []})
     return CommandBundle(
         language=section(config, "language", folder),
@@ -116,11 +118,11 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         network=network,
         lexicon=lexicon,
         model=model,
-        calibration_weights=tuple(calibration["weights"]),
-        calibration_bias=float(calibration["bias"]),
+        calibration=Calibration(
+            tuple(calibration["weights"]), float(calibration["bias"]), calibration["threshold"]
+        ),
         source_hash=section(config, "source_sha256", folder),
         false_alarms=FalseAlarms(float(alarms["hours"]), tuple(alarms["confidences"])),
-        lstm_weight=float(config.get("lstm_weight", LSTM_WEIGHT)),
         refused=refused,
         actions=config.get("actions", {}),
     )

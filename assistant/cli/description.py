@@ -103,7 +103,7 @@ def describe(engine: Engine, policy: ActionPolicy) -> Description:
         ("intent model", compiled.model, folder / "intent.safetensors"),
     ]
     alarms = compiled.false_alarms
-    threshold = engine.config.decision.confidence_threshold
+    threshold = engine.threshold
     delays = tuple(_delay(delay) for delay in engine.pipeline().delays())
     return Description(
         bundle=acoustic.name,

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.text import Text
 
+from ..confidence import WORST_LOG_RATIO
 from ..explanation import (
     POOR_FIT,
     Evidence,
@@ -22,7 +23,6 @@ from ..explanation import (
     Reading,
     SlotOpinion,
 )
-from ..intent import WORST_LOG_RATIO
 from ..types import Rejection, WordTime, seconds
 from .render import slots_text, time_span
 
@@ -30,6 +30,8 @@ LABEL_WIDTH = 13
 """Columns of the names at the left."""
 HEARD_IN_A_LINE = 10
 """Phonemes in a line, with their times."""
+FEW_HEARD = 0.7
+"""Share of a sentence's phonemes below which it is said that so few were heard."""
 
 
 def lines(file: str, note: str, explained: Explanation) -> Iterator[Text]:
@@ -114,14 +116,15 @@ def _confidence(evidence: Evidence) -> Iterator[Text]:
     verdict = "reaches" if evidence.confidence >= evidence.threshold else "is below"
     line = f"{evidence.confidence:.2f} of {ratio}; {verdict} the threshold {evidence.threshold:.2f}"
     yield _entry("confidence", Text(line, "bold"))
-    remarks = []
+    remarks = [f"'{evidence.worst_word}' fits worst: {_nats(evidence.worst_ratio)} a phoneme"]
+    if evidence.share_heard < FEW_HEARD:
+        remarks.append(f"{evidence.share_heard:.0%} of its phonemes were heard")
     if evidence.needed > WORST_LOG_RATIO:
         remarks.append(f"{_nats(evidence.needed)} a phoneme would just reach it")
     if evidence.between < POOR_FIT:
         unsaid = f"{_nats(evidence.between)} nats for what the sentence does not say"
         remarks.append(unsaid)
-    if remarks:
-        yield _entry("", Text("; ".join(remarks), "dim"))
+    yield _entry("", Text("; ".join(remarks), "dim"))
 
 
 def _nats(value: float) -> str:
@@ -220,6 +223,9 @@ def _evidence_object(evidence: Evidence | None) -> dict[str, Any] | None:
         "log_ratio": round(evidence.log_ratio, 4) + 0.0,
         "log_ratio_needed": None if math.isnan(evidence.needed) else round(evidence.needed, 4),
         "between": round(evidence.between, 4) + 0.0,
+        "worst_word": evidence.worst_word,
+        "worst_ratio": round(evidence.worst_ratio, 4) + 0.0,
+        "share_heard": round(evidence.share_heard, 4),
         "calibration": {
             "weights": list(evidence.calibration.weights),
             "bias": evidence.calibration.bias,

@@ -34,7 +34,7 @@ def made_from(settings: Settings, engine: Engine | PhonemeEngine, mixer: Mixer) 
     commands, commands_hash, threshold = None, None, None
     if isinstance(engine, Engine):
         folder = find_commands(config.commands, engine.acoustic.folder)
-        commands, threshold = config.commands, config.decision.confidence_threshold
+        commands, threshold = config.commands, engine.threshold
         hashes = "".join(file_hash(folder / name) for name in FILES)
         commands_hash = hashlib.sha256(hashes.encode()).hexdigest()
     return {

@@ -15,12 +15,13 @@ import numpy as np
 from torch import Tensor
 
 from ..bundle import CommandBundle
+from ..confidence import WORST_LOG_RATIO
 from ..engine import Engine
 from ..errors import UsageError
 from ..false_alarms import log_odds
 from ..grammar.commands import CommandSet
 from ..grammar.graph import PhonemeGraph
-from ..intent import WORST_LOG_RATIO, IntentDecoder
+from ..intent import IntentDecoder
 from ..types import Hypothesis, Rejection
 from .own_pronunciations import LearntPronunciation, learn_pronunciations, with_learnt
 from .own_speech import HeardTake, hear_takes
@@ -140,7 +141,7 @@ def adapt(
     shift = _shift(_decoder(engine, adapted), teaching, foreign)
     adapted = replace(
         adapted,
-        calibration_bias=adapted.calibration_bias + shift,
+        calibration=replace(adapted.calibration, bias=adapted.calibration.bias + shift),
         false_alarms=adapted.false_alarms.raised(shift),
     )
     after = _decoder(engine, adapted)
@@ -203,7 +204,7 @@ def _shift(
     ]
     if not right or not refused:
         return 0.0
-    threshold = log_odds(decoder.config.confidence_threshold, CERTAIN)
+    threshold = log_odds(decoder.threshold, CERTAIN)
     wanted = threshold + SURE - float(np.quantile(right, UNLUCKY))
     # Half of the way to the nearest that is refused: what was drawn is not all there is.
     allowed = (threshold - max(refused)) / 2

@@ -7,25 +7,30 @@ real speech, which nobody meant for a command, tell how often it would be wrong 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..bundle import Lexicon
+from ..confidence import Calibration
 from ..config import DecisionConfig
 from ..false_alarms import TAIL, FalseAlarms
 from ..grammar.commands import CommandSet
 from ..grammar.graph import PhonemeGraph
-from ..intent import Calibration, IntentDecoder
+from ..intent import IntentDecoder
 from ..nn.intent_model import IntentModel
 from .feature_cache import ROWS_PER_SECOND
 from .intent_trainer import IntentTrainingConfig
 from .posterior_bank import PosteriorBank
-from .sentence_source import SentenceSource, SplicedUtterance
+from .sentence_source import SentenceSource
 
-WEIGHTS = (0.6, 1.0, 1.5, 2.5, 4.0)
-"""Weights of the LSTM that are tried where the usual one is too small."""
+FALSE_ALARMS = 0.5
+"""An hour of other people's talk, at the threshold that is compiled."""
+THRESHOLDS = (0.15, 0.5)
+"""The lowest, below which too much that is nearly a command would be taken for it, and the highest,
+from which on a reading is more probably right than not."""
 STRETCH = (2.0, 6.0)
 """Seconds between two pauses of someone who talks: the shortest and the longest. What is shorter is
 left out: the bank has single words, and "stop" may well be a command."""
@@ -36,40 +41,11 @@ def new_decoder(
 ) -> IntentDecoder:
     """A decoder whose confidence is not yet calibrated."""
     graph = PhonemeGraph.compile(commands.network, lexicon)
-    calibration = Calibration((1.0, 0.1), 2.0)
+    calibration = Calibration((1.0, 0.1, 0.0, 0.0), 2.0)
     refused = PhonemeGraph.compile_any(commands.refused, lexicon)
     return IntentDecoder(
         graph, model, commands.intents, commands.slots, calibration, decision, refused=refused
     )
-
-
-def better_weight(
-    source: SentenceSource, decoder: IntentDecoder, config: IntentTrainingConfig
-) -> float:
-    """A weight of the LSTM beside the graph, for an acoustic model that the graph hears badly by.
-
-    The usual weight is for posteriors in which the graph is nearly always right, and the LSTM but
-    advises. Where the LSTM alone does better than the two together it must have more of a say: the
-    weight is raised as long as fresh spliced commands get better by it.
-    """
-    seed = 10_000_019 * (config.seed + 3)
-    commands = [source.command(i % 2 == 1, seed + i) for i in range(config.calibration // 2)]
-    best, most = decoder.compiled_weight, -1
-    for weight in (best, *WEIGHTS):
-        decoder.compiled_weight = weight
-        right = sum(_is_right(decoder, utterance) for utterance in commands)
-        if right <= most:
-            break
-        best, most = weight, right
-    return best
-
-
-def _is_right(decoder: IntentDecoder, utterance: SplicedUtterance) -> bool:
-    judged = decoder.judge(utterance.log_probs) if len(utterance.log_probs) else None
-    if judged is None or utterance.reading is None:
-        return False
-    intent, slots = utterance.reading
-    return (judged.path.intent, dict(judged.path.slots)) == (intent, dict(slots))
 
 
 def calibrate(
@@ -89,7 +65,7 @@ def calibrate(
             truth = (
                 (utterance.reading[0], dict(utterance.reading[1])) if utterance.reading else None
             )
-            evidence.append(judged.evidence)
+            evidence.append(judged.fit.evidence)
             right.append((reading == truth, truth is not None))
     matrix = np.array(evidence)
     is_right = np.array([r for r, _ in right])
@@ -115,9 +91,20 @@ def measure_false_alarms(
         rows += len(log_probs)
         judged = decoder.judge(log_probs)
         if judged is not None and len(judged.path.phonemes) >= decoder.config.minimum_phonemes:
-            confidences.append(decoder.calibration.confidence(judged.evidence))
+            confidences.append(decoder.calibration.confidence(judged.fit.evidence))
     nearest = sorted(confidences, reverse=True)[:TAIL]
     return FalseAlarms(rows / ROWS_PER_SECOND / 3600, tuple(round(c, 6) for c in nearest))
+
+
+def with_threshold(calibration: Calibration, alarms: FalseAlarms) -> Calibration:
+    """The calibration with the lowest threshold that other people's talk allows.
+
+    Commands that sound like nothing else need not be heard well to be told from talk; it is asked
+    for no more confidence than keeps the talk out, within `THRESHOLDS`.
+    """
+    lowest, highest = THRESHOLDS
+    wanted = alarms.threshold(FALSE_ALARMS) if alarms.is_measured else highest
+    return replace(calibration, threshold=round(min(max(wanted, lowest), highest), 4))
 
 
 def _stretches(bank: PosteriorBank, rng: np.random.Generator) -> Iterator[Tensor]:

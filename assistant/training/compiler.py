@@ -14,7 +14,12 @@ from ..bundle import CommandBundle, read_acoustic, write_commands
 from ..config import DecisionConfig, IntentConfig
 from ..grammar.commands import load_commands
 from ..grammar.network import count_sentences
-from .calibration import better_weight, calibrate, measure_false_alarms, new_decoder
+from .calibration import (
+    calibrate,
+    measure_false_alarms,
+    new_decoder,
+    with_threshold,
+)
 from .examples import HeardExamples, check_examples, hear_examples
 from .intent_trainer import IntentTrainingConfig, new_intent_model, train_intent_model
 from .posterior_bank import PosteriorBank
@@ -77,11 +82,9 @@ def compile_commands(
     progress(0.8, "calibration")
     decoder = new_decoder(commands, lexicon, model, DecisionConfig())
     decoder.calibration, exact = calibrate(source, decoder, config)
-    if exact_lstm > exact:
-        decoder.compiled_weight = better_weight(source, decoder, config)
-        decoder.calibration, exact = calibrate(source, decoder, config)
     progress(0.9, "false alarms")
     alarms = measure_false_alarms(decoder, bank, config.other_speech_s, config.seed)
+    decoder.calibration = with_threshold(decoder.calibration, alarms)
     heard = None
     if commands.examples.must or commands.examples.must_not:
         progress(0.95, "examples")
@@ -95,11 +98,9 @@ def compile_commands(
         network=commands.network,
         lexicon={word: ways for word, ways in lexicon.items() if word in said},
         model=model,
-        calibration_weights=decoder.calibration.weights,
-        calibration_bias=decoder.calibration.bias,
+        calibration=decoder.calibration,
         source_hash=commands.source_hash,
         false_alarms=alarms,
-        lstm_weight=decoder.compiled_weight,
         refused=commands.refused,
         actions={intent: written.plain() for intent, written in commands.actions.items()},
     )

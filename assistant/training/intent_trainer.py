@@ -61,14 +61,13 @@ class _Prepared:
 
 
 def _prepare(utterance: SplicedUtterance, config: IntentConfig) -> _Prepared | None:
-    kept = utterance.log_probs[:, 0].exp() < config.blank_threshold
-    if not kept.any():
+    posteriors, heard = phone_synchronous(utterance.log_probs, config.blank_threshold)
+    if not heard.any():
         return None
     pad = nn.functional.pad
-    posteriors = phone_synchronous(utterance.log_probs, config.blank_threshold)
     return _Prepared(
         posteriors=pad(posteriors, (0, 0, 0, config.delay)),
-        tags=pad(utterance.tags[kept], (0, 0, config.delay, 0)),
+        tags=pad(utterance.tags[heard], (0, 0, config.delay, 0)),
         intent=utterance.intent,
         slots=utterance.slots,
     )

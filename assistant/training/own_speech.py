@@ -14,7 +14,7 @@ from ..engine import Engine
 from ..errors import AssistantError
 from ..grammar.graph import GraphPath
 from ..grammar.network import SlotAssignment
-from ..intent import IntentDecoder
+from ..intent import IntentDecoder, less_blank
 from ..recording import read_file
 from .posterior_bank import LogProbs
 from .takes import Take
@@ -76,7 +76,7 @@ def hear_takes(
             continue
         log_probs = acoustic.full_context(features.full_context(torch.cat(log_mel)))
         path = said_path(decoder, log_probs, take)
-        if path is None or decoder.weigh(path, log_probs).log_ratio < WORST_FIT:
+        if path is None or decoder.weigh(path, log_probs).fit.log_ratio < WORST_FIT:
             problems.append(
                 f"{take.where}: {take.path.name} does not sound like what the line says; "
                 "listen to it, then correct the line or record it again"
@@ -95,7 +95,8 @@ def said_path(decoder: IntentDecoder, log_probs: Tensor, take: Take) -> GraphPat
     }
     intents = {name: 0.0 if name == take.intent else -np.inf for name in decoder.intents}
     penalty = decoder.config.filler_penalty
-    paths = decoder.graph.decode(log_probs.numpy(), bonus, intents, filler_penalty=penalty)
+    scores = less_blank(log_probs).numpy()
+    paths = decoder.graph.decode(scores, bonus, intents, filler_penalty=penalty)
     if not paths or (paths[0].intent, dict(paths[0].slots)) != take.reading:
         return None
     return paths[0]

@@ -13,12 +13,13 @@ import torch
 
 from ...acoustic import AcousticScorer
 from ...bundle import AcousticBundle, CommandBundle, read_acoustic, read_commands, write_commands
+from ...confidence import Calibration
 from ...config import DecisionConfig, IntentConfig
 from ...engine import Engine, choose_device
 from ...features import FeatureExtractor
 from ...grammar.commands import load_commands
 from ...grammar.graph import PhonemeGraph
-from ...intent import Calibration, IntentDecoder
+from ...intent import IntentDecoder
 from ...recording import read_file
 from ...resources import find_bundle
 from ...training.intent_trainer import new_intent_model
@@ -106,8 +107,7 @@ def with_commands(
             network=commands.network,
             lexicon=lexicon,
             model=model,
-            calibration_weights=(1.0, 0.1),
-            calibration_bias=2.0,
+            calibration=Calibration((1.0, 0.1, 0.0, 0.0), 2.0),
             source_hash=commands.source_hash,
         )
         write_commands(Path(folder, "compiled"), compiled, acoustic)
@@ -117,13 +117,12 @@ def with_commands(
         clock.end("read the compiled set")
     graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
     clock.end("compile the graph")
-    calibration = Calibration(compiled.calibration_weights, compiled.calibration_bias)
     decoder = IntentDecoder(
         graph,
         compiled.model.to(choose_device(device)),
         compiled.intents,
         compiled.slots,
-        calibration,
+        compiled.calibration,
         DecisionConfig(),
         device,
     )

