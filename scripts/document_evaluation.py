@@ -4,7 +4,8 @@
 
 A document says which reports it is made from (`<!-- reports: evaluation/en-us.json -->`), and has
 the lines `<!-- evaluation:begin -->` and `<!-- evaluation:end -->`. Reports are made by `assistant
-evaluate … --json`; a test holds the documents against them.
+evaluate … --json`. Likewise for what the benchmark measured (`scripts/benchmark.py --json`):
+`<!-- benchmark: evaluation/benchmark.json -->`. A test holds the documents against both.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 from assistant.errors import AssistantError
+from assistant.evaluation.benchmark.documented import figures_of, write_figures
 from assistant.evaluation.documented import write_tables
 
 
@@ -24,7 +26,10 @@ def main() -> None:
     )
     parser.add_argument("documents", type=Path, nargs="+")
     for document in parser.parse_args().documents:
-        write_tables(document)
+        if figures_of(document) is not None:
+            write_figures(document)
+        else:
+            write_tables(document)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,13 @@ from pathlib import Path
 import pytest
 
 from assistant.errors import UsageError
+from assistant.evaluation.benchmark.documented import (
+    figures_of,
+    markdown,
+    read_figures,
+    write_figures,
+)
+from assistant.evaluation.benchmark.tables import tables as terminal
 from assistant.evaluation.comparison import read_report
 from assistant.evaluation.documented import reports_of, tables, write_tables
 from assistant.training.document import part
@@ -27,6 +34,36 @@ def test_documented_figures_are_those_of_the_reports(document: Path) -> None:
     assert part(document, "evaluation") == made, (
         f"python scripts/document_evaluation.py {name_of(document)} writes them anew"
     )
+
+
+def test_the_benchmark_is_documented_from_its_figures() -> None:
+    document = ROOT / "docs/benchmark.md"
+    path = figures_of(document)
+    assert path is not None
+    assert part(document, "benchmark") == markdown(read_figures(path)), (
+        "python scripts/document_evaluation.py docs/benchmark.md writes them anew"
+    )
+
+
+def test_every_table_of_the_terminal_is_in_the_document(tmp_path: Path) -> None:
+    path = figures_of(ROOT / "docs/benchmark.md")
+    assert path is not None
+    document = tmp_path / "page.md"
+    head = f"<!-- benchmark: {path} -->\n"
+    document.write_text(f"{head}<!-- benchmark:begin -->\n1 ms\n<!-- benchmark:end -->\nend\n")
+    write_figures(document)
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith(head) and text.endswith("end\n") and "\n1 ms\n" not in text
+    found = read_figures(path)
+    assert {"compute", "latency", "start-up", "memory", "streams", "length", "commands"} <= {*found}
+    assert all(f"**{table.title}**" in text for table in terminal(found))
+
+
+def test_figures_that_are_none_are_told(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("<!-- benchmark: figures.json -->\n")
+    with pytest.raises(UsageError, match=r"figures\.json: cannot be read"):
+        write_figures(document)
 
 
 def test_the_evaluation_and_the_cards_are_documented_so() -> None:
