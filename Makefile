@@ -133,12 +133,13 @@ benchmark: $(RUNTIME) ## measure compute, latency, memory, streams, growth (BENC
 	$(PYTHON) scripts/benchmark.py $(BENCHMARK)
 
 TALK ?= $(MANIFEST)
+MINUTES ?= 30
 REPORTS := docs/evaluation
 # Ours, our halves, and peers; a peer that is not installed says what to install, and ends it.
 RECOGNISERS ?= en-us en-us-small graph-alone lstm-alone whisper-base whisper-tiny pocketsphinx
 EVALUATE = $(PYTHON) -m assistant evaluate $(ORDERS) --commands coffee --workers $(CORES) \
     --noise $(NOISE) --mixing loudest-frame --snr clean,24,15,6 \
-    --negatives $(TALK) --speakers models/en-us/held_out_speakers.txt --negatives-minutes 30
+    --negatives $(TALK) --speakers models/en-us/held_out_speakers.txt --negatives-minutes $(MINUTES)
 
 evaluation: $(RUNTIME) ## evaluate bundles and peers into docs/evaluation: ORDERS=… NOISE=… TALK=…
 	@set -e; for name in $(RECOGNISERS); do \

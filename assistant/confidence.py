@@ -44,6 +44,10 @@ class Calibration:
         total = self.bias + sum(w * e for w, e in zip(self.weights, evidence, strict=True))
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, total))))
 
+    def threshold_unless(self, configured: float | None) -> float:
+        """The configuration's threshold, or where it has none, the one that was compiled."""
+        return self.threshold if configured is None else configured
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:

@@ -102,7 +102,7 @@ class Engine:
     def threshold(self) -> float:
         """The confidence from which a reading is accepted."""
         configured = self.config.decision.confidence_threshold
-        return self.commands.calibration.threshold if configured is None else configured
+        return self.commands.calibration.threshold_unless(configured)
 
     def pipeline(
         self,

@@ -75,8 +75,7 @@ class IntentDecoder:
     @property
     def threshold(self) -> float:
         """The confidence from which a reading is accepted."""
-        configured = self.config.confidence_threshold
-        return self.calibration.threshold if configured is None else configured
+        return self.calibration.threshold_unless(self.config.confidence_threshold)
 
     @property
     def latency_ms(self) -> float:

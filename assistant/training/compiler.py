@@ -14,12 +14,7 @@ from ..bundle import CommandBundle, read_acoustic, write_commands
 from ..config import DecisionConfig, IntentConfig
 from ..grammar.commands import load_commands
 from ..grammar.network import count_sentences
-from .calibration import (
-    calibrate,
-    measure_false_alarms,
-    new_decoder,
-    with_threshold,
-)
+from .calibration import calibrate, measure_false_alarms, new_decoder, with_threshold
 from .examples import HeardExamples, check_examples, hear_examples
 from .intent_trainer import IntentTrainingConfig, new_intent_model, train_intent_model
 from .posterior_bank import PosteriorBank
