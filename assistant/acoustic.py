@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from .config import AcousticConfig
-from .nn.acoustic_model import AcousticModel
+from .nn.acoustic_model import AcousticState
 from .types import FeatureChunk, PosteriorChunk
+
+
+class Scoring(Protocol):
+    """What the stage needs of an acoustic model, see `AcousticModel`."""
+
+    config: AcousticConfig
+    mean: Tensor
+
+    def initial_state(self, batch: int = 1) -> AcousticState:
+        """The state before the first row."""
+
+    def step(
+        self, block: Tensor, state: AcousticState, centre: int
+    ) -> tuple[Tensor, AcousticState]:
+        """One block of rows."""
+
+    def __call__(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """Whole utterances."""
 
 
 class AcousticScorer:
@@ -16,7 +36,7 @@ class AcousticScorer:
     A block is scored as soon as its look-ahead has been heard; at the end none is missing.
     """
 
-    def __init__(self, model: AcousticModel, row_ms: float) -> None:
+    def __init__(self, model: Scoring, row_ms: float) -> None:
         self.model = model
         self.config: AcousticConfig = model.config
         self.row_ms = row_ms

@@ -142,14 +142,14 @@ class AcousticConfig:
 class IntentConfig:
     """Shape of the intent model."""
 
-    hidden_size: int = 128
+    hidden_size: int = 96
     """Units of a layer."""
     layers: int = 1
     """Layers of the LSTM."""
     dropout: float = 0.2
     """Probability, while training."""
     delay: int = 4
-    """Steps a tag waits for what follows the phoneme it speaks of."""
+    """Phonemes a tag waits for what follows the one it speaks of."""
     blank_threshold: float = 0.5
     """Rows whose blank is at least this probable are not read."""
 
@@ -177,6 +177,49 @@ class DecisionConfig:
 
 
 @dataclass(frozen=True)
+class DialogueConfig:
+    """How long the assistant waits for people."""
+
+    confirmation_timeout_s: float = 10.0
+    """Seconds in which a question may be answered; then nothing is done."""
+    undo_timeout_s: float = 60.0
+    """Seconds in which the last action may be taken back."""
+    follow_up_s: float = 8.0
+    """Seconds after an answer or a question in which one speaks on without a wake word."""
+
+    def __post_init__(self) -> None:
+        """Refuse times that are none.
+
+        Raises:
+            ConfigError: a time is negative, or a question could never be answered.
+        """
+        if not self.confirmation_timeout_s > 0:
+            raise ConfigError("confirmation_timeout_s: write seconds, more than 0")
+        if not (self.undo_timeout_s >= 0 and self.follow_up_s >= 0):
+            raise ConfigError("undo_timeout_s, follow_up_s: write seconds, 0 or more")
+
+
+@dataclass(frozen=True)
+class DaemonConfig:
+    """How `assistant serve` listens, and to whom it answers."""
+
+    mode: str = "always"
+    """When the microphone is listened to: always, wake (a wake phrase comes first) or push-to-talk
+    (while a key is held)."""
+    wyoming: str | None = None
+    """Address of the Wyoming server, unix://… or tcp://…; a unix socket in $XDG_RUNTIME_DIR where
+    absent."""
+    metrics: str | None = None
+    """Address of metrics and health over HTTP, as tcp://127.0.0.1:9464; none where absent."""
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    """Compiled command sets by application: which one is heard while its window is active."""
+    shortcut: str | None = None
+    """Key for push-to-talk that the desktop is asked for, as CTRL+space; none where absent."""
+    notifications: bool = True
+    """Whether results are shown on the desktop, with buttons for yes, no and undo."""
+
+
+@dataclass(frozen=True)
 class AssistantConfig:
     """The whole configuration file."""
 
@@ -195,6 +238,8 @@ class AssistantConfig:
     audio: AudioConfig = field(default_factory=AudioConfig)
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+    dialogue: DialogueConfig = field(default_factory=DialogueConfig)
+    daemon: DaemonConfig = field(default_factory=DaemonConfig)
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import torch
 
-from .acoustic import AcousticScorer
-from .actions import ActionPolicy, ActionRunner, load_policy, parse_policy
+from .acoustic import AcousticScorer, Scoring
+from .actions import ActionPolicy, ActionRunner, Dialogue, Journal, load_policy, parse_policy
 from .bundle import AcousticBundle, CommandBundle, read_acoustic, read_commands
 from .config import AssistantConfig
 from .errors import UsageError
-from .features import FeatureExtractor
+from .features import EncoderStep, FeatureExtractor
 from .grammar.graph import PhonemeGraph
 from .intent import IntentDecoder
 from .kept import Keeper, Listener
 from .nn.encoder import StreamingEncoder
 from .nn.precision import computes_bfloat16
-from .pipeline import Pipeline, WholeStream
+from .pipeline import Performer, Pipeline, WholeStream
 from .resources import find_bundle, find_commands, find_config
 from .types import Utterance
 from .vad import Endpointer
@@ -82,12 +82,34 @@ class Engine:
             config = replace(config, commands=str(commands))
         device = choose_device(config.device)
         torch.set_num_threads(config.threads)
-        folder = find_bundle(config.bundle)
-        acoustic = read_acoustic(folder)
-        compiled = read_commands(find_commands(config.commands, folder), acoustic)
-        for network in (acoustic.model, acoustic.encoder, compiled.model):
+        acoustic = read_acoustic(find_bundle(config.bundle))
+        for network in (acoustic.model, acoustic.encoder):
             if network is not None:
                 network.to(device)
+        return cls._of(config, device, acoustic, streaming_encoder(acoustic.encoder, device))
+
+    def with_config(self, config: AssistantConfig) -> Engine:
+        """The same bundle on the same device with another configuration and its commands.
+
+        Raises:
+            UsageError: the configuration names another bundle or device.
+            BundleError: its commands are missing or do not fit the bundle.
+        """
+        for key in ("bundle", "device", "threads"):
+            if getattr(config, key) != getattr(self.config, key):
+                raise UsageError(f"{key}: cannot change while running; start the assistant again")
+        return self._of(config, self.device, self.acoustic, self.streaming)
+
+    @classmethod
+    def _of(
+        cls,
+        config: AssistantConfig,
+        device: torch.device,
+        acoustic: AcousticBundle,
+        streaming: StreamingEncoder | None,
+    ) -> Engine:
+        compiled = read_commands(find_commands(config.commands, acoustic.folder), acoustic)
+        compiled.model.to(device)
         wanted = config.decision.false_alarms_per_hour
         if wanted is not None:
             threshold = compiled.false_alarms.threshold(wanted)
@@ -95,7 +117,6 @@ class Engine:
             config = replace(config, decision=decision)
         graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
         refused = PhonemeGraph.compile_any(compiled.refused, compiled.lexicon)
-        streaming = streaming_encoder(acoustic.encoder, device)
         return cls(config, device, acoustic, compiled, graph, refused, streaming)
 
     @property
@@ -106,19 +127,22 @@ class Engine:
 
     def pipeline(
         self,
-        actions: ActionRunner | None = None,
+        actions: Performer | None = None,
         whole: bool = False,
         observe: Callable[[Utterance], None] | None = None,
+        encoder: EncoderStep | None = None,
+        acoustic: Scoring | None = None,
     ) -> Pipeline:
         """A pipeline for one stream; `whole` takes the stream as one utterance, without VAD.
 
-        `actions` and `observe` are those of `Pipeline`.
+        `actions` and `observe` are those of `Pipeline`. `encoder` and `acoustic` stand in for the
+        engine's own where several streams share them.
         """
-        features = self.features()
+        features = self.features(encoder)
         return Pipeline(
             endpointer=WholeStream() if whole else Endpointer(self.config.endpoint),
             features=features,
-            acoustic=AcousticScorer(self.acoustic.model, features.row_ms),
+            acoustic=AcousticScorer(acoustic or self.acoustic.model, features.row_ms),
             intent=self.decoder(),
             actions=actions,
             observe=observe,
@@ -145,6 +169,11 @@ class Engine:
         threshold = self.config.decision.confirmation_threshold
         return ActionRunner(self.policy(policy), execute, threshold)
 
+    def dialogue(self, execute: bool, policy: str | None = None) -> Dialogue:
+        """What acts as `actions` does, and asks, and takes back; what it does is journalled."""
+        journal = Journal() if execute else None
+        return Dialogue(self.actions(execute, policy), self.config.dialogue, journal)
+
     def keeper(self, enabled: bool = True) -> Keeper:
         """Keeps the last utterance for `assistant explain`, unless `enabled` or the config say no.
 
@@ -162,10 +191,11 @@ class Engine:
         )
         return Keeper(listener, enabled and self.config.keep_last)
 
-    def features(self) -> FeatureExtractor:
-        """The feature stage of one stream."""
+    def features(self, encoder: EncoderStep | None = None) -> FeatureExtractor:
+        """The feature stage of one stream; `encoder` as for `pipeline`."""
         bundle = self.acoustic
-        return FeatureExtractor(bundle.features, bundle.encoder, self.device, self.streaming)
+        streaming = encoder or self.streaming
+        return FeatureExtractor(bundle.features, bundle.encoder, self.device, streaming)
 
     def decoder(self, lstm_weight: float | None = None) -> IntentDecoder:
         """The intent stage of one stream; with another weight of the LSTM, where one is given."""

@@ -9,6 +9,7 @@ is over (`full_context`), which the final decision uses.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -77,6 +78,18 @@ class FeatureState:
     encoder: EncoderState | None
 
 
+class EncoderStep(Protocol):
+    """What the streaming pass needs of an encoder, see `StreamingEncoder`."""
+
+    def initial_state(self, batch: int = 1) -> EncoderState:
+        """The state before the first frame."""
+
+    def step(
+        self, log_mel: Tensor, state: EncoderState, left_context: int
+    ) -> tuple[Tensor, EncoderState]:
+        """Encode one chunk."""
+
+
 class FeatureExtractor:
     """Stage: samples of one utterance to `FeatureChunk`s."""
 
@@ -85,14 +98,15 @@ class FeatureExtractor:
         config: FeatureConfig,
         encoder: StreamingEncoder | None,
         device: torch.device | str = "cpu",
-        streaming_encoder: StreamingEncoder | None = None,
+        streaming_encoder: EncoderStep | None = None,
     ) -> None:
-        """streaming_encoder: the same encoder at lower precision, for the streaming pass alone."""
+        """streaming_encoder: the same encoder for the streaming pass alone, at lower precision or
+        shared with other streams."""
         self.config = config
         self.device = torch.device(device)
         self.log_mel = LogMel(config)
         self.encoder = encoder
-        self._streaming = streaming_encoder or encoder
+        self._streaming: EncoderStep | None = streaming_encoder or encoder
         self.reset()
 
     @property

@@ -231,11 +231,20 @@ def less_blank(log_probs: Tensor) -> Tensor:
 
 
 def phone_synchronous(log_probs: Tensor, blank_threshold: float) -> tuple[Tensor, Tensor]:
-    """The rows where the blank, as `less_blank` has it, does not win (Chen et al. 2016).
+    """One row for each phoneme heard: the mean of neighbours that agree on the best phoneme.
+
+    Rows where the blank, as `less_blank` has it, wins are left out, as Chen et al. (2016) do; they
+    part two phonemes of a kind.
 
     Returns:
-        Their probabilities (T', P), and which of the T rows they are: (T,), booleans.
+        Their probabilities (T', P), and the last of the T rows that each stands for: (T',).
     """
     probabilities = less_blank(log_probs).softmax(dim=1)
     heard = probabilities[:, BLANK] < blank_threshold
-    return probabilities[heard], heard
+    best = torch.where(heard, probabilities[:, BLANK + 1 :].argmax(dim=1) + 1, BLANK)
+    _, segments, lengths = torch.unique_consecutive(best, return_inverse=True, return_counts=True)
+    sums = probabilities.new_zeros(len(lengths), probabilities.shape[1])
+    sums.index_add_(0, segments, probabilities)
+    last = lengths.cumsum(0) - 1
+    kept = best[last] != BLANK
+    return (sums / lengths[:, None])[kept], last[kept]

@@ -115,8 +115,19 @@ def test_a_word_that_the_blank_nearly_drowns_is_heard():
     heard = graph.decode(less_blank(torch.from_numpy(log_probs)).numpy())[0]
     assert heard.slots == {"what": "lamp"}
     posteriors, places = phone_synchronous(torch.from_numpy(log_probs), 0.5)
-    assert places.tolist() == [True, True, True, True, False]
+    assert places.tolist() == [0, 1, 2, 3]
     assert torch.allclose(posteriors.sum(dim=1), torch.ones(4))
+
+
+def test_the_classifier_reads_a_row_for_each_phoneme_however_long_it_is():
+    log_probs = torch.from_numpy(rows(0, 1, 1, 1, 0, 1, 2, 2, 0, probability=0.999))
+    posteriors, places = phone_synchronous(log_probs, 0.5)
+    assert posteriors.argmax(dim=1).tolist() == [1, 1, 2]
+    assert places.tolist() == [3, 5, 7]
+    silent, none = phone_synchronous(
+        torch.from_numpy(rows(0, 0, probability=0.999)), 0.5
+    )
+    assert len(silent) == len(none) == 0
 
 
 # ── the threshold ──────────────────────────────────────────────────────────────────────────
@@ -149,9 +160,9 @@ def test_the_threshold_is_compiled_and_the_configuration_overrides_it(tmp_path):
     assert read_commands(folder, read_acoustic(bundle)).calibration.threshold == 0.25
 
 
-def test_commands_of_an_earlier_version_say_how_to_mend_it(tmp_path):
+def test_commands_of_another_version_say_how_to_mend_it(tmp_path):
     bundle = build(tmp_path)
     config = bundle / "commands" / "agreeable" / "config.yaml"
-    config.write_text(config.read_text(encoding="utf-8").replace("  threshold: 0.5\n", ""))
-    with pytest.raises(BundleError, match=r"earlier version.*assistant train"):
+    config.write_text(config.read_text(encoding="utf-8").replace("format: 2\n", ""))
+    with pytest.raises(BundleError, match=r"another version.*assistant train"):
         read_commands(config.parent, read_acoustic(bundle))

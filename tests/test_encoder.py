@@ -79,3 +79,26 @@ def test_no_look_ahead_beyond_the_chunk(encoder):
     before, after = (encoder(x, lengths, chunk=10) for x in (log_mel, changed))
     assert_close(before[:, :10], after[:, :10])
     assert not torch.allclose(before[:, 10:], after[:, 10:])
+
+
+def test_streams_that_are_not_equally_far_are_encoded_together_as_each_alone(encoder):
+    torch.manual_seed(0)
+    states = [encoder.initial_state() for _ in range(3)]
+    with torch.inference_mode():
+        for stream, chunks in enumerate((0, 1, 3)):
+            for _ in range(chunks):
+                first = states[stream].position == 0
+                mel = torch.randn(1, 17 if first else 16, encoder.shape.mel_bins)
+                _, states[stream] = encoder.step(mel, states[stream], 12)
+        for _ in range(3):
+            mels = [
+                torch.randn(1, 17 if s.position == 0 else 16, encoder.shape.mel_bins)
+                for s in states
+            ]
+            alone = [encoder.step(m, s, 12) for m, s in zip(mels, states, strict=True)]
+            rows, states = encoder.step_together(mels, states, 12)
+            for i, (expected, state) in enumerate(alone):
+                torch.testing.assert_close(rows[i : i + 1], expected, rtol=1e-4, atol=1e-5)
+                assert states[i].position == state.position
+                for ours, theirs in zip(states[i].keys, state.keys, strict=True):
+                    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -195,6 +195,22 @@ def test_skip_words_before_and_after(tmp_path: Path) -> None:
         assert read(loaded, text) == []
 
 
+def test_a_wake_phrase_may_come_first_or_alone(tmp_path: Path) -> None:
+    more = "wake_phrases: [Hey Computer, jarvis]\nskip_words: [please]"
+    loaded = commands(tmp_path, "(go|stop) now", more=more)
+    assert loaded.wake_phrases == ("hey computer", "jarvis")
+    assert loaded.intents[-1] == "wake"
+    for text in ("go now", "hey computer stop now", "jarvis please go now"):
+        assert read(loaded, text) == [("i", {})]
+    assert read(loaded, "hey computer") == [("wake", {})]
+    for text in ("hey stop now", "go now jarvis", "jarvis jarvis go now"):
+        assert read(loaded, text) == []
+    text = (tmp_path / "commands.yaml").read_text(encoding="utf-8").replace("  i:", "  wake:")
+    (tmp_path / "commands.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="rename yours"):
+        load_commands([tmp_path / "commands.yaml"])
+
+
 def test_skip_words_cost_nothing_where_there_are_none(tmp_path: Path) -> None:
     assert len(commands(tmp_path, "go").network.arcs) == 4
 

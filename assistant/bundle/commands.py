@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..confidence import EVIDENCE, Calibration
+from ..confidence import Calibration
 from ..config import IntentConfig, from_mapping, to_mapping
 from ..errors import BundleError
 from ..false_alarms import FalseAlarms
@@ -26,6 +26,9 @@ from .storage import (
     write_config,
     write_weights,
 )
+
+FORMAT = 2
+"""Raised where what was compiled before would be heard wrongly."""
 
 Lexicon = Mapping[str, Sequence[tuple[int, ...]]]
 """Words to their pronunciations, as columns of the posteriors."""
@@ -50,6 +53,8 @@ class CommandBundle:
     """The sentences that must not be understood; None where the command files name none."""
     actions: Mapping[str, Any] = field(default_factory=dict)
     """What the command files say each intent does, as `intents` of a policy file; not checked."""
+    wake_phrases: tuple[str, ...] = ()
+    """What may be said first to be listened to."""
 
 
 def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle) -> None:
@@ -63,6 +68,7 @@ def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle
     write_config(
         folder / "config.yaml",
         {
+            "format": FORMAT,
             "language": bundle.language,
             "source_sha256": bundle.source_hash,
             "acoustic_sha256": acoustic.hash,
@@ -79,6 +85,7 @@ def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle
             "intents": list(bundle.intents),
             "slots": {slot: list(values) for slot, values in bundle.slots.items()},
             **({"actions": dict(bundle.actions)} if bundle.actions else {}),
+            **({"wake_phrases": list(bundle.wake_phrases)} if bundle.wake_phrases else {}),
         },
     )
 
@@ -95,6 +102,11 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
             f"{folder}: was compiled for another acoustic model than {acoustic.folder}; "
             "compile the commands again (assistant train)"
         )
+    if config.get("format", 1) != FORMAT:
+        raise BundleError(
+            f"{folder}: was compiled by another version of assistant; "
+            "compile the commands again (assistant train)"
+        )
     shape = from_mapping(IntentConfig, section(config, "intent", folder), str(folder))
     intents = tuple(section(config, "intents", folder))
     slots = {slot: tuple(values) for slot, values in section(config, "slots", folder).items()}
@@ -105,11 +117,6 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
     load_into(model, read_weights(path), path)
     network, refused, lexicon = _read_networks(folder / "network.json")
     calibration = section(config, "calibration", folder)
-    if len(calibration["weights"]) != EVIDENCE or "threshold" not in calibration:
-        raise BundleError(
-            f"{folder}: was compiled by an earlier version of assistant; "
-            "compile the commands again (assistant train)"
-        )
     alarms = config.get("false_alarms", {"hours": 0.0, "confidences": []})
     return CommandBundle(
         language=section(config, "language", folder),
@@ -125,6 +132,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         false_alarms=FalseAlarms(float(alarms["hours"]), tuple(alarms["confidences"])),
         refused=refused,
         actions=config.get("actions", {}),
+        wake_phrases=tuple(config.get("wake_phrases", ())),
     )
 
 

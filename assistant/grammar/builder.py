@@ -214,6 +214,28 @@ def with_skip_words(network: WordNetwork, phrases: Sequence[Sequence[str]]) -> W
     return _trimmed(WordNetwork(nodes, start, finals, tuple(arcs)))
 
 
+def with_wake_phrases(
+    network: WordNetwork, phrases: Sequence[Sequence[str]], intent: str
+) -> WordNetwork:
+    """Let a wake phrase be said before every sentence, and alone, which is a sentence of `intent`.
+
+    It is optional: whether a sentence without it counts is for whoever listens.
+    """
+    if not phrases:
+        return network
+    arcs, finals, nodes = list(network.arcs), dict(network.finals), network.nodes + 1
+    start = network.nodes
+    arcs.append(Arc(start, network.start, None))
+    for phrase in phrases:
+        reached = start
+        for word in phrase:
+            reached, previous, nodes = nodes, reached, nodes + 1
+            arcs.append(Arc(previous, reached, word))
+        finals[reached] = Final(intent, {})
+        arcs.append(Arc(reached, network.start, None))
+    return _trimmed(WordNetwork(nodes, start, finals, tuple(arcs)))
+
+
 def _trimmed(network: WordNetwork) -> WordNetwork:
     """Drop what no sentence uses; number the nodes, and sort the arcs, topologically."""
     after: list[list[int]] = [[] for _ in range(network.nodes)]

@@ -22,6 +22,7 @@
       the_light: "[the] light[s]"
     pronunciations: {ecobee: eco bee}         # or phonemes between slashes, see `pronunciations`
     skip_words: [please, could you]           # before or after a sentence, twice at most; optional
+    wake_phrases: [hey computer]              # may be said first; see `configs/assistant.yaml`
     context: {area: living room}              # what is so wherever this is said; optional
     examples:                                 # checked by `assistant train` and `assistant lint`
       must:
@@ -53,7 +54,7 @@ from types import MappingProxyType
 from ..errors import ConfigError
 from ..types import SlotValue
 from .blocks import Block, read_blocks
-from .builder import NetworkBuilder, union, with_skip_words
+from .builder import NetworkBuilder, union, with_skip_words, with_wake_phrases
 from .contexts import Context
 from .examples import Examples, read_examples
 from .network import Final, WordNetwork, slots_of
@@ -65,8 +66,12 @@ from .yaml_source import Located, read_located, written_at
 
 _FILE_KEYS = (
     *("language", "intents", "data", "lists", "expansion_rules", "skip_words", "context"),
-    *("pronunciations", "examples", "actions", "settings", "responses"),
+    *("wake_phrases", "pronunciations", "examples", "actions", "settings", "responses"),
 )
+
+
+WAKE = "wake"
+"""The intent of a wake phrase that is said alone."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class CommandSet:
     """The sentences of `examples` that must not be understood; None where there are none."""
     actions: Mapping[str, Located] = field(default_factory=dict)
     """What the files say each intent does, as it is written; `assistant.actions` reads it."""
+    wake_phrases: tuple[str, ...] = ()
+    """What may be said first to be listened to."""
 
     @property
     def slots_of(self) -> dict[str, dict[str, tuple[SlotValue, ...]]]:
@@ -151,12 +158,19 @@ def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})
         for slot, values in template.slots.items():
             slots.setdefault(slot, {}).update(dict.fromkeys(values))
     network = union([template.network for template in templates])
-    phrases = _skip_words(files, language)
+    phrases = _phrases(files, "skip_words", language)
+    wake_phrases = _phrases(files, "wake_phrases", language)
+    if wake_phrases and WAKE in intents:
+        raise ConfigError(
+            f"{paths[0]}: the intent '{WAKE}' is that of the 'wake_phrases' themselves; "
+            "rename yours"
+        )
+    names = [name for name, of in intents.items() if any(b.templates for b in of)]
     examples = sum((e for file in files for e in file.examples(language)), Examples())
     return CommandSet(
         language=language,
-        network=with_skip_words(network, phrases),
-        intents=tuple(name for name, of in intents.items() if any(b.templates for b in of)),
+        network=with_wake_phrases(with_skip_words(network, phrases), wake_phrases, WAKE),
+        intents=(*names, WAKE) if wake_phrases else tuple(names),
         slots={slot: tuple(values) for slot, values in slots.items()},
         source_hash=hashlib.sha256("".join(file.text for file in files).encode()).hexdigest(),
         templates=tuple(templates),
@@ -165,6 +179,7 @@ def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})
         examples=examples,
         refused=_refused(examples, phrases),
         actions=actions,
+        wake_phrases=tuple(" ".join(phrase) for phrase in wake_phrases),
     )
 
 
@@ -248,14 +263,14 @@ def _reasons(blocks: Iterable[Block]) -> str:
     return "; ".join(f"{reason} ({count})" for reason, count in _left_out(blocks).items())
 
 
-def _skip_words(files: Iterable[_File], language: str) -> list[list[str]]:
-    """Each phrase as its words."""
+def _phrases(files: Iterable[_File], key: str, language: str) -> list[list[str]]:
+    """Each phrase of a list of them, as its words."""
     phrases: dict[tuple[str, ...], None] = {}
     for file in files:
-        if "skip_words" not in file.keys:
+        if key not in file.keys:
             continue
-        for phrase in file.keys["skip_words"].sequence("'skip_words'"):
-            text = phrase.text("one of 'skip_words'")
+        for phrase in file.keys[key].sequence(f"'{key}'"):
+            text = phrase.text(f"one of '{key}'")
             with written_at(phrase.where):
                 words = tuple(spoken_text(text, language).split())
             if not words:

@@ -10,6 +10,7 @@ so the delay does not add up over the layers (U2, arXiv 2012.05481).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -154,6 +155,53 @@ class StreamingEncoder(nn.Module):
         )
         return self.norm(x), following
 
+    def step_together(
+        self, log_mels: Sequence[Tensor], states: Sequence[EncoderState], left_context: int
+    ) -> tuple[Tensor, tuple[EncoderState, ...]]:
+        """Encode a chunk of each of B streams that need not be equally far; like `step` of each.
+
+        Args:
+            log_mels: as `step` takes them, (1, F, mel_bins), for chunks of one length C.
+            states: one a stream, of a batch of 1.
+
+        Returns:
+            rows (B, C, width) and each stream's next state, which shares no memory with another.
+        """
+        pairs = zip(states, log_mels, strict=True)
+        mel = torch.cat([torch.cat([state.mel_tail, log_mel], dim=1) for state, log_mel in pairs])
+        tails = torch.cat([state.stem_tail for state in states])
+        stem = torch.cat([tails.transpose(1, 2), F.gelu(self.conv1(mel.transpose(1, 2)))], dim=2)
+        x = F.gelu(self.conv2(stem)).transpose(1, 2)
+        frames = x.shape[1]
+        if self.shape.positions:
+            table = self.position_table
+            x = x + torch.stack([table[s.position : s.position + frames] for s in states])
+        pasts = [s.keys[0].shape[2] if s.keys else 0 for s in states]
+        longest = max(pasts)
+        index = torch.arange(longest + frames, device=x.device)
+        begins = torch.tensor([longest - past for past in pasts], device=x.device)
+        mask = None if min(pasts) == longest else (index >= begins[:, None])[:, None, None, :]
+        kept: list[list[tuple[Tensor, Tensor]]] = [[] for _ in states]
+        for number, block in enumerate(self.blocks):
+            keys = _aligned([state.keys[number] for state in states])
+            values = _aligned([state.values[number] for state in states])
+            x, seen = block(x, mask, (keys, values))
+            for i, p in enumerate(pasts):
+                begin = longest + frames - min(p + frames, left_context)
+                key, value = (part[i : i + 1, :, begin:].clone() for part in seen)
+                kept[i].append((key, value))
+        following = tuple(
+            EncoderState(
+                mel_tail=mel[i : i + 1, -2:].clone(),
+                stem_tail=stem[i : i + 1, :, -1:].transpose(1, 2).clone(),
+                keys=tuple(key for key, _ in kept[i]),
+                values=tuple(value for _, value in kept[i]),
+                position=state.position + frames,
+            )
+            for i, state in enumerate(states)
+        )
+        return self.norm(x), following
+
     def forward(
         self,
         log_mel: Tensor,
@@ -210,3 +258,9 @@ class StreamingEncoder(nn.Module):
             mask[None] & (index < lengths[:, None])[:, None, :]
             | torch.eye(frames, dtype=torch.bool, device=lengths.device)
         )[:, None]
+
+
+def _aligned(pasts: Sequence[Tensor]) -> Tensor:
+    """Pasts (1, heads, past, width / heads) of several lengths as one batch, the newest last."""
+    longest = max(past.shape[2] for past in pasts)
+    return torch.cat([F.pad(past, (0, 0, longest - past.shape[2], 0)) for past in pasts])

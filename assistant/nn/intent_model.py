@@ -1,8 +1,8 @@
 """The intent model: an LSTM over phone-synchronous posteriors, many to one.
 
-It reads only the rows where the blank does not win, so speaking rate is mostly gone. Every step is
-tagged with the slot values being said; a tag speaks of the phoneme heard `delay` steps before, so
-that "thirty" can wait for "five". Tags are pooled over the utterance into one decision a slot
+It reads a row for each phoneme heard, so speaking rate is mostly gone. Every step is tagged with
+the slot values being said; a tag speaks of the phoneme heard `delay` steps before, so that "thirty"
+can wait for "five". Tags are pooled over the utterance into one decision a slot
 (each value, or absent), and attention over all hidden states (Bahdanau et al. 2015) gives the
 intent. `step` carries the state of the LSTM (Hochreiter & Schmidhuber 1997) and the pooled sums,
 so that a decision may be read at any time.

@@ -20,6 +20,7 @@ forget gate of Gers et al. 2000) or the GRU (Cho et al. 2014).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +46,25 @@ class RecurrentState:
 
     hidden: tuple[Tensor, ...]
     memory: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def together(cls, states: Sequence[RecurrentState]) -> RecurrentState:
+        """The states of several streams as one of a batch."""
+        hidden, memory = (
+            tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
+            for parts in ([s.hidden for s in states], [s.memory for s in states])
+        )
+        return cls(hidden, memory)
+
+    def apart(self) -> tuple[RecurrentState, ...]:
+        """Each stream's own, of a batch of 1, sharing no memory with another's."""
+        return tuple(
+            RecurrentState(
+                tuple(layer[i : i + 1].clone() for layer in self.hidden),
+                tuple(layer[i : i + 1].clone() for layer in self.memory),
+            )
+            for i in range(len(self.hidden[0]) if self.hidden else 0)
+        )
 
 
 class _Layer(nn.Module):

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..bundle import Lexicon
 from ..confidence import Calibration
@@ -22,6 +21,7 @@ from ..grammar.graph import PhonemeGraph
 from ..intent import IntentDecoder
 from ..nn.intent_model import IntentModel
 from .feature_cache import ROWS_PER_SECOND
+from .forked import spread
 from .intent_trainer import IntentTrainingConfig
 from .posterior_bank import PosteriorBank
 from .sentence_source import SentenceSource
@@ -53,20 +53,25 @@ def calibrate(
 ) -> tuple[Calibration, float]:
     """Fit the confidence on fresh splices; returns it with the decoder's exact-match rate."""
     seed = 10_000_019 * (config.seed + 2)
-    evidence, right = [], []
-    for i in range(config.calibration):
-        commands = source.command(i % 2 == 1, seed + 2 * i)
-        negative = source.calibration_negative(i, i % 2 == 1, seed + 2 * i + 1)
-        for utterance in (commands, negative):
-            judged = decoder.judge(utterance.log_probs) if len(utterance.log_probs) else None
-            if judged is None:
+
+    def judged(i: int) -> list[tuple[tuple[float, ...], tuple[bool, bool]]]:
+        """A command and what is none: the evidence, whether it is right and whether a command."""
+        noisy, found = i % 2 == 1, []
+        for utterance in (
+            source.command(noisy, seed + 2 * i),
+            source.calibration_negative(i, noisy, seed + 2 * i + 1),
+        ):
+            best = decoder.judge(utterance.log_probs) if len(utterance.log_probs) else None
+            if best is None:
                 continue
-            reading = (judged.path.intent, dict(judged.path.slots))
-            truth = (
-                (utterance.reading[0], dict(utterance.reading[1])) if utterance.reading else None
-            )
-            evidence.append(judged.fit.evidence)
-            right.append((reading == truth, truth is not None))
+            reading = (best.path.intent, dict(best.path.slots))
+            said = utterance.reading
+            truth = (said[0], dict(said[1])) if said else None
+            found.append((best.fit.evidence, (reading == truth, truth is not None)))
+        return found
+
+    found = [one for pair in spread(judged, config.calibration) for one in pair]
+    evidence, right = zip(*found, strict=True)
     matrix = np.array(evidence)
     is_right = np.array([r for r, _ in right])
     is_command = np.array([c for _, c in right])
@@ -84,14 +89,20 @@ def measure_false_alarms(
     Args:
         seconds: how much of it is heard at most, pauses not counted.
     """
-    confidences, rows = [], 0
-    for log_probs in _stretches(bank, np.random.default_rng(seed)):
+    heard, rows = [], 0
+    for begin, end in _stretches(bank, np.random.default_rng(seed)):
         if rows >= seconds * ROWS_PER_SECOND:
             break
-        rows += len(log_probs)
-        judged = decoder.judge(log_probs)
-        if judged is not None and len(judged.path.phonemes) >= decoder.config.minimum_phonemes:
-            confidences.append(decoder.calibration.confidence(judged.fit.evidence))
+        rows += end - begin
+        heard.append(np.arange(begin, end))
+
+    def confidence(number: int) -> float | None:
+        judged = decoder.judge(torch.from_numpy(bank.log_probs(heard[number])))
+        if judged is None or len(judged.path.phonemes) < decoder.config.minimum_phonemes:
+            return None
+        return decoder.calibration.confidence(judged.fit.evidence)
+
+    confidences = [one for one in spread(confidence, len(heard)) if one is not None]
     nearest = sorted(confidences, reverse=True)[:TAIL]
     return FalseAlarms(rows / ROWS_PER_SECOND / 3600, tuple(round(c, 6) for c in nearest))
 
@@ -107,15 +118,15 @@ def with_threshold(calibration: Calibration, alarms: FalseAlarms) -> Calibration
     return replace(calibration, threshold=round(min(max(wanted, lowest), highest), 4))
 
 
-def _stretches(bank: PosteriorBank, rng: np.random.Generator) -> Iterator[Tensor]:
-    """The bank's utterances in random order, cut as talk is cut by its pauses."""
+def _stretches(bank: PosteriorBank, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """First row and end of stretches: the bank's utterances in random order, cut as by pauses."""
     first = np.flatnonzero(np.diff(bank.utterances, prepend=-1))
     ends = np.append(first[1:], len(bank.phonemes))
     for number in rng.permutation(len(first)):
         begin, end = int(bank.starts[first[number]]), int(bank.starts[ends[number]])
         while end - begin >= STRETCH[0] * ROWS_PER_SECOND:
             length = int(rng.uniform(*STRETCH) * ROWS_PER_SECOND)
-            yield torch.from_numpy(bank.log_probs(np.arange(begin, min(begin + length, end))))
+            yield begin, min(begin + length, end)
             begin += length
 
 

@@ -98,6 +98,7 @@ def compile_commands(
         false_alarms=alarms,
         refused=commands.refused,
         actions={intent: written.plain() for intent, written in commands.actions.items()},
+        wake_phrases=commands.wake_phrases,
     )
     write_commands(output, compiled, acoustic)
     progress(1.0, "done")

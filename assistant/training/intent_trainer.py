@@ -13,7 +13,9 @@ from ..config import IntentConfig
 from ..grammar.commands import CommandSet
 from ..intent import phone_synchronous
 from ..nn.intent_model import IntentModel
+from .forked import Together
 from .sentence_source import IGNORED, SentenceSource, SplicedUtterance
+from .shared_words import shared_words
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class IntentTrainingConfig:
     """Share of them that are no command."""
     noisy: float = 0.5
     """Share spliced from augmented speech."""
-    epochs: int = 8
+    epochs: int = 6
     """Passes over them at most."""
     validation: int = 150
     """Further sentences on which the loss is measured after every pass."""
@@ -61,13 +63,13 @@ class _Prepared:
 
 
 def _prepare(utterance: SplicedUtterance, config: IntentConfig) -> _Prepared | None:
-    posteriors, heard = phone_synchronous(utterance.log_probs, config.blank_threshold)
-    if not heard.any():
+    posteriors, places = phone_synchronous(utterance.log_probs, config.blank_threshold)
+    if not len(places):
         return None
     pad = nn.functional.pad
     return _Prepared(
         posteriors=pad(posteriors, (0, 0, 0, config.delay)),
-        tags=pad(utterance.tags[heard], (0, 0, config.delay, 0)),
+        tags=pad(utterance.tags[places], (0, 0, config.delay, 0)),
         intent=utterance.intent,
         slots=utterance.slots,
     )
@@ -81,42 +83,97 @@ def train_intent_model(
 ) -> float:
     """Train in place; returns the exact-match rate on fresh splices (commands alone).
 
+    Every process splices its own share of the sentences and learns half of each batch.
+
     Args:
         progress: called with the share done and a line for people.
     """
-    torch.manual_seed(config.seed)
-    drawn = source.draw(
-        config.sentences, config.negatives, config.noisy, config.seed, misheard=True
-    )
-    prepared = [p for u in drawn if (p := _prepare(u, model.config)) is not None]
-    fresh = source.draw(
-        config.validation, config.negatives, config.noisy, config.seed + 2, misheard=True
-    )
-    validation = [p for u in fresh if (p := _prepare(u, model.config)) is not None]
+    with shared_words(model, source.commands):
+        together = Together(sum(p.numel() for p in model.parameters()))
+        return together.run(lambda shared: _learn(source, model, config, shared, progress))
+
+
+def _learn(
+    source: SentenceSource,
+    model: IntentModel,
+    config: IntentTrainingConfig,
+    together: Together,
+    progress: Callable[[float, str], None],
+) -> float:
+    """What each of the processes does; their weights stay the same in every step."""
+
+    def draw(count: int, kind: int, misheard: bool) -> list[SplicedUtterance]:
+        seed = 1_000_003 * config.seed + 3 * together.rank + kind
+        share = -(-count // together.processes)
+        return source.draw(share, config.negatives, config.noisy, seed, misheard)
+
+    def prepared(utterances: Sequence[SplicedUtterance]) -> list[_Prepared]:
+        return [p for u in utterances if (p := _prepare(u, model.config)) is not None]
+
+    torch.manual_seed(config.seed + together.rank)
+    learning = prepared(draw(config.sentences, 0, True))
+    validation = prepared(draw(config.validation, 1, True))
+    size = max(1, config.batch_size // together.processes)
+    batches = -(-config.sentences // config.batch_size)
     stopping = EarlyStopping(config.patience)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    optimizer = _AdamW(model, together)
     rng = np.random.default_rng(config.seed)
-    steps = config.epochs * -(-len(prepared) // config.batch_size)
+    steps = config.epochs * batches
     step = 0
     for _ in range(config.epochs):
         model.train()
-        groups = _groups(prepared, rng.permutation(len(prepared)).tolist(), config.batch_size)
-        for i in rng.permutation(len(groups)):
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * min(1.0, 1.02 - step / steps)
-            loss = _loss(model, groups[i])
-            optimizer.zero_grad(set_to_none=True)
+        groups = _groups(learning, rng.permutation(len(learning)).tolist(), size)
+        for i in rng.permutation(batches):
+            loss = _loss(model, groups[min(i, len(groups) - 1)])
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), config.gradient_norm)
-            optimizer.step()
+            rate = config.learning_rate * min(1.0, 1.02 - step / steps)
+            optimizer.step(rate, config.gradient_norm)
             step += 1
-            progress(step / steps, f"loss {float(loss.detach()):.3f}")
+            if together.rank == 0:
+                progress(step / steps, f"loss {float(loss.detach()):.3f}")
         model.eval()
-        if stopping.over(model, _mean_loss(model, validation, config.batch_size)):
+        measured = torch.tensor([_mean_loss(model, validation, size)])
+        if stopping.over(model, float(together.mean(measured))):
             break
     if stopping.best:
         model.load_state_dict(stopping.best)
-    return exact_match(model, source.draw(300, config.negatives, config.noisy, config.seed + 1))
+    right = torch.tensor([exact_match(model, draw(300, 2, False))])
+    return float(together.mean(right))
+
+
+class _AdamW:
+    """AdamW (Loshchilov & Hutter 2019) over all parameters as one vector.
+
+    torch's own loads its compiler first, which takes longer than many an epoch here.
+    """
+
+    DECAY = 0.01
+    BETAS = (0.9, 0.999)
+    EPSILON = 1e-8
+
+    def __init__(self, model: nn.Module, together: Together) -> None:
+        self._together = together
+        self._parameters = list(model.parameters())
+        self._sizes = [p.numel() for p in self._parameters]
+        self._mean = torch.zeros(sum(self._sizes))
+        self._square = torch.zeros_like(self._mean)
+        self._steps = 0
+
+    @torch.no_grad()
+    def step(self, rate: float, norm: float) -> None:
+        """Follow the mean gradient of all processes, clipped to `norm`; forget the gradients."""
+        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        gradient = self._together.mean(torch.cat([part.flatten() for part in own]))
+        gradient = gradient * min(1.0, norm / (float(gradient.norm()) + 1e-6))
+        self._steps += 1
+        first, second = self.BETAS
+        self._mean.lerp_(gradient, 1 - first)
+        self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        scale = (self._square / (1 - second**self._steps)).sqrt_().add_(self.EPSILON)
+        change = self._mean / scale * (-rate / (1 - first**self._steps))
+        for parameter, part in zip(self._parameters, torch.split(change, self._sizes), strict=True):
+            parameter.mul_(1 - rate * self.DECAY).add_(part.view_as(parameter))
+            parameter.grad = None
 
 
 class EarlyStopping:
@@ -161,18 +218,35 @@ def _loss(model: IntentModel, batch: Sequence[_Prepared]) -> Tensor:
     lengths = torch.tensor([len(p.posteriors) for p in batch])
     scores, tag_logits = model(posteriors, lengths)
     intents = torch.tensor([p.intent for p in batch])
-    slots = torch.stack([p.slots for p in batch])
-    entropy = nn.functional.cross_entropy
-    loss: Tensor = entropy(scores.intent, intents)
-    if not (slots != IGNORED).any():
+    loss: Tensor = nn.functional.cross_entropy(scores.intent, intents)
+    if not model.values:
         return loss
-    for number, logits in enumerate(tag_logits.split(model.values, dim=2)):
-        loss = loss + entropy(scores.slots[number], slots[:, number], ignore_index=IGNORED)
-        # "Not being said" is the zero of the log-odds.
-        full = nn.functional.pad(logits, (1, 0))
-        target = tags[:, :, number]
-        loss = loss + entropy(full.flatten(0, 1), target.flatten(), ignore_index=IGNORED)
-    return loss
+    slots = torch.stack([p.slots for p in batch])
+    pooled = torch.cat([logits[:, 1:] for logits in scores.slots], dim=1)
+    # "Not being said" is the zero of the tags' log-odds.
+    said = _slot_entropy(tag_logits, torch.zeros_like(model.absent), tags, model.values)
+    return loss + said + _slot_entropy(pooled, model.absent, slots, model.values)
+
+
+def _slot_entropy(values: Tensor, absent: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Cross-entropy of every slot, the sum of their means; all slots at once, as there are many.
+
+    Args:
+        values: (…, values of all slots) logits.
+        absent: (S,) logits.
+        targets: (…, S), 0 is absent, -100 costs nothing.
+    """
+    counts = torch.tensor(sizes)
+    first = counts.cumsum(0) - counts
+    of_slot = nn.functional.one_hot(torch.arange(len(sizes)).repeat_interleave(counts)).float()
+    highest = values.detach().amax(dim=-1, keepdim=True).clamp(min=0)
+    summed = (values - highest).exp() @ of_slot + (absent - highest).exp()
+    chosen = values.gather(-1, (targets - 1).clamp(min=0) + first)
+    entropy = highest + summed.log() - torch.where(targets > 0, chosen, absent)
+    known = targets != IGNORED
+    rest = tuple(range(targets.dim() - 1))
+    means = (entropy * known).sum(dim=rest) / known.sum(dim=rest).clamp(min=1)
+    return means.sum()
 
 
 @torch.inference_mode()
