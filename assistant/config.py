@@ -209,6 +209,9 @@ class DaemonConfig:
     wyoming: str | None = None
     """Address of the Wyoming server, unix://… or tcp://…; a unix socket in $XDG_RUNTIME_DIR where
     absent."""
+    wyoming_acts: bool = True
+    """Whether a text that a Wyoming client hands over is acted on, as the policy says; else it is
+    told the intent, and acts itself."""
     metrics: str | None = None
     """Address of metrics and health over HTTP, as tcp://127.0.0.1:9464; none where absent."""
     contexts: Mapping[str, str] = field(default_factory=dict)

@@ -20,15 +20,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import torch
 
 from .acoustic import AcousticScorer
-from .actions import ActionRunner
 from .features import FeatureExtractor
 from .intent import IntentDecoder
 from .types import (
     ActionPerformed,
+    ActionResult,
     Confirmed,
     Contradicted,
     EndReason,
@@ -51,6 +52,13 @@ from .types import (
     Utterance,
 )
 from .vad import Endpointer
+
+
+class Performer(Protocol):
+    """Does what an intent stands for, as `actions.ActionRunner` does; never raises."""
+
+    def perform(self, intent: Intent) -> ActionResult:
+        """Carry out `intent`, or say why not."""
 
 
 class WholeStream:
@@ -94,7 +102,7 @@ class Pipeline:
         features: FeatureExtractor,
         acoustic: AcousticScorer,
         intent: IntentDecoder,
-        actions: ActionRunner | None = None,
+        actions: Performer | None = None,
         observe: Callable[[Utterance], None] | None = None,
         early_commit: bool = False,
     ) -> None:

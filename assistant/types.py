@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLE_RATE = 16_000
 """Hz; the one rate inside the pipeline. `audio` resamples whatever comes from outside."""
@@ -190,6 +192,8 @@ class ActionStatus(Enum):
     DONE = "done"
     FAILED = "failed"
     UNCONFIRMED = "needs confirmation"
+    REFUSED = "refused"
+    UNDONE = "undone"
     NONE = "no action"
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.actions.limits import OUTPUT_LIMIT
-from assistant.actions.run import DEFAULT_ENVIRONMENT
+from assistant.actions.process import DEFAULT_ENVIRONMENT
 from assistant.types import ActionStatus
 
 PRINT_ARGUMENTS = "import json, sys; print(json.dumps(sys.argv[1:]))"

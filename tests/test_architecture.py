@@ -21,18 +21,21 @@ LAYERS = {
     "measurement": ["evaluation"],
     "workshop": ["training"],
     "package": ["__init__"],
+    "diagnosis": ["doctor"],
+    "service": ["daemon", "service"],
     "engine": ["engine"],
-    "assembly": ["pipeline", "bundle resources kept"],
+    "assembly": ["pipeline", "bundle kept"],
     "stages": [
         "audio recording devices resampling",
         "vad noise_gate",
         "features",
         "acoustic",
+        "levels",
         "intent confidence explanation false_alarms",
         "actions",
     ],
     "machinery": ["nn", "grammar"],
-    "vocabulary": ["types errors config"],
+    "vocabulary": ["types errors config resources"],
 }
 """From top to bottom; a module may import the layers below its own, never one above.
 

@@ -22,10 +22,13 @@ from rich.text import Text
 from tiny_bundle import build
 
 from assistant import audio
+from assistant.actions import ActionRunner, Dialogue, parse_policy
 from assistant.bundle import read_acoustic, read_commands
 from assistant.cli import main
 from assistant.cli.live import ActionWorker, StatusLine
+from assistant.cli.render import action_line
 from assistant.cli.sources import recut
+from assistant.config import DialogueConfig
 from assistant.devices import InputDevice
 from assistant.errors import AudioDeviceError
 from assistant.grammar.network import accepts
@@ -511,7 +514,7 @@ def test_a_slow_action_does_not_hold_up_the_microphone() -> None:
     let_go = threading.Event()
 
     class Slow:
-        def perform(self, intent: Intent) -> ActionResult:
+        def hear(self, intent: Intent, source: str) -> ActionResult:
             let_go.wait()
             return ActionResult(intent.name, ActionStatus.DONE, "done")
 
@@ -525,6 +528,39 @@ def test_a_slow_action_does_not_hold_up_the_microphone() -> None:
         (performed,) = worker.finished(wait=True)
     assert (performed.start, performed.end) == (0, 100)
     assert performed.result.status is ActionStatus.DONE
+
+
+def test_a_spoken_yes_confirms_and_undo_takes_back() -> None:
+    rules = {
+        "lock": {"log": "lock", "confirm": "always", "undo": {"log": "unlock"}},
+        "yes": {"reply": "accept"},
+        "back": {"reply": "undo"},
+    }
+    runner = ActionRunner(parse_policy({"intents": rules}, "policy.yaml"), execute=True)
+    with ActionWorker(Dialogue(runner, DialogueConfig())) as worker:
+        for name in ("lock", "yes", "back"):
+            hypothesis = Hypothesis(name, {}, name, 0.9, -0.1)
+            worker.submit(Recognised(0, 100, Intent(name, {}, name, 0.9), hypothesis))
+        results = [performed.result for performed in worker.finished(wait=True)]
+    asked, done, undone = map(action_line, results)
+    assert asked.plain.startswith("needs confirmation: lock? (")
+    assert (done.plain, undone.plain) == ("done: lock", "undone: unlock")
+
+
+def test_what_recognize_does_is_in_the_history(
+    assistant: Assistant,
+    recording: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assistant("recognize", recording)
+    assert not (tmp_path / "assistant/journal.jsonl").exists()  # a dry run has done nothing
+    assistant("recognize", "--execute", recording)
+    assert main(["history", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(t["status"], t["source"]) for t in told] == [("done", str(recording))] * 2
 
 
 def test_the_live_line_shows_level_state_and_partial_reading() -> None:

@@ -2,12 +2,15 @@
 
     Intent ──policy──▸ Rule ──defaults, map──▸ slot values ──▸ log │ run │ http ──▸ ActionResult
 
+    dialogue.py       asks before what needs it, takes yes, no and undo
+    cool_down.py      what is not repeated at once
     runner.py         performs what the policy says, or in a dry run only describes it
+    journal.py        what was heard, what was done about it and why; history.py reads it
     policy.py         which rules an intent has; reads and checks the policy file
-    rule.py           when an action applies and is confirmed, how slot values are prepared for it
+    rule.py           when an action applies and is confirmed, what takes it back, its slot values
     written.py        what command files say their intents do, checked against what can be said
     kinds.py          the kinds of action there are, and how to add one
-    log.py, run.py, http.py
+    log.py, run.py, http.py, reply.py
                       one kind each, named as in the policy file
     placeholders.py, json_template.py
                       `{slot}` in a text, and in the texts of a JSON value
@@ -20,10 +23,12 @@ value. It can choose neither the program, nor the host, nor a header, nor (see `
 option. A further kind of action is a frozen dataclass under `@action_kind("name")`.
 """
 
+from .dialogue import Dialogue, Pending
+from .journal import Journal
 from .kinds import Action, action_kind
 from .placeholders import Slots, expand
 from .policy import ActionPolicy, load_policy, parse_policy
-from .rule import Confirm, Rule
+from .rule import Confirm, Consequence, Rule
 from .runner import ActionRunner
 from .written import read_actions
 
@@ -32,6 +37,10 @@ __all__ = [
     "ActionPolicy",
     "ActionRunner",
     "Confirm",
+    "Consequence",
+    "Dialogue",
+    "Journal",
+    "Pending",
     "Rule",
     "Slots",
     "action_kind",

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
+from .desktop.media import MediaAction
+from .desktop.open import OpenAction
+from .desktop.press import KeyAction, TypeAction
+from .desktop.volume import VolumeAction
+from .desktop.windows import WindowAction, WorkspaceAction
 from .http import HttpAction
 from .log import LogAction
 from .placeholders import Slots
+from .reply import ReplyAction
 from .run import RunAction
 
 
@@ -15,7 +21,8 @@ class Action(Protocol):
     """A kind of action: a frozen dataclass whose fields are its keys in the policy file.
 
     Its first field may be written alone (`log: text` for `log: {message: text}`); a ValueError of
-    `__post_init__` becomes a ConfigError that names the file and the intent.
+    `__post_init__` becomes a ConfigError that names the file and the intent. One whose slots choose
+    what is done names those in `slots_to_map() -> Iterable[str]`: the rule must map them.
     """
 
     def templates(self) -> Iterable[str]:
@@ -28,10 +35,22 @@ class Action(Protocol):
         """Do it; returns the output for the user, raises ActionError."""
 
 
-ACTION_KINDS: dict[str, type[Action]] = {"log": LogAction, "run": RunAction, "http": HttpAction}
+ACTION_KINDS: dict[str, type[Action]] = {
+    "log": LogAction,
+    "run": RunAction,
+    "http": HttpAction,
+    "reply": ReplyAction,
+    "media": MediaAction,
+    "volume": VolumeAction,
+    "open": OpenAction,
+    "key": KeyAction,
+    "type": TypeAction,
+    "window": WindowAction,
+    "workspace": WorkspaceAction,
+}
 """Kind of action by its key in the policy file."""
 
-RULE_KEYS = ("when", "defaults", "map", "confirm")
+RULE_KEYS = ("when", "defaults", "map", "confirm", "consequence", "undo", "cool_down_s")
 """The other keys of a rule, which no kind may take."""
 
 ActionClass = TypeVar("ActionClass", bound=type[Action])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..config import from_mapping, read_yaml
 from ..errors import ConfigError
 from ..types import Intent, SlotValue
 from .kinds import ACTION_KINDS, RULE_KEYS, Action
-from .rule import Confirm, Rule
+from .reply import ReplyAction
+from .rule import Confirm, Consequence, Rule
 from .text import slot_text
+
+Choice = TypeVar("Choice", bound=Enum)
 
 
 @dataclass(frozen=True)
@@ -87,23 +92,82 @@ def _rule(written: object, where: str) -> Rule:
         slot: _slot_values(mapping, f"{where}: map: {slot}")
         for slot, mapping in _keys_and_values(values.get("map", {}), f"{where}: map")
     }
-    rule = Rule(action, when, defaults, words, _confirm(values, where))
+    undo = _undo(values["undo"], f"{where}: undo") if "undo" in values else None
+    consequence = _consequence(values, where)
+    confirm = _confirm(values, consequence, where)
+    cool_down_s = _cool_down(values, where)
+    if isinstance(action, ReplyAction):
+        _check_reply(values, where)
+    rule = Rule(action, when, defaults, words, confirm, consequence, undo, cool_down_s)
     _check_slots(rule, where)
     return rule
 
 
-def _confirm(values: Mapping[str, Any], where: str) -> Confirm:
-    written = values.get("confirm", Confirm.NEVER.value)
+def _consequence(values: Mapping[str, Any], where: str) -> Consequence:
+    """What is declared; reversible by default where there is an undo, else harmless."""
+    has_undo = "undo" in values
+    default = Consequence.REVERSIBLE if has_undo else Consequence.HARMLESS
+    consequence = _choice(Consequence, values, "consequence", default, where)
+    if consequence is Consequence.REVERSIBLE and not has_undo:
+        raise ConfigError(
+            f"{where}: consequence: reversible, but no 'undo' says how: write one, or write "
+            "harmless or serious"
+        )
+    if consequence is Consequence.HARMLESS and has_undo:
+        raise ConfigError(
+            f"{where}: consequence: harmless, yet there is an 'undo': write reversible or serious"
+        )
+    return consequence
+
+
+def _confirm(values: Mapping[str, Any], consequence: Consequence, where: str) -> Confirm:
+    is_serious = consequence is Consequence.SERIOUS
+    default = Confirm.ALWAYS if is_serious else Confirm.NEVER
+    confirm = _choice(Confirm, values, "confirm", default, where)
+    if is_serious and confirm is Confirm.NEVER:
+        raise ConfigError(
+            f"{where}: confirm: never, yet its consequence is serious: write when-unsure or "
+            "always, or another consequence"
+        )
+    return confirm
+
+
+def _choice(
+    kind: type[Choice], values: Mapping[str, Any], key: str, default: Choice, where: str
+) -> Choice:
+    written = values.get(key, default.value)
     with suppress(ValueError):
-        return Confirm(written)
-    choices = ", ".join(choice.value for choice in Confirm)
-    raise ConfigError(f"{where}: confirm: found {written!r}: write one of {choices}")
+        return kind(written)
+    choices = ", ".join(choice.value for choice in kind)
+    raise ConfigError(f"{where}: {key}: found {written!r}: write one of {choices}")
 
 
-def _action(kinds: Mapping[str, Any], where: str) -> Action:
+def _cool_down(values: Mapping[str, Any], where: str) -> float:
+    written = values.get("cool_down_s", 0)
+    is_number = isinstance(written, int | float) and not isinstance(written, bool)
+    if not (is_number and math.isfinite(written) and written >= 0):
+        raise ConfigError(f"{where}: cool_down_s: found {written!r}: write seconds, 0 or more")
+    return float(written)
+
+
+def _undo(written: object, where: str) -> Action:
+    undo = _action(dict(_keys_and_values(written, where)), where, rule_keys=())
+    if isinstance(undo, ReplyAction):
+        raise ConfigError(f"{where}: a reply takes nothing back: write another action")
+    return undo
+
+
+def _check_reply(values: Mapping[str, Any], where: str) -> None:
+    """What a reply answers has consequences, itself it has none."""
+    for key in ("confirm", "consequence", "undo", "cool_down_s"):
+        if key in values:
+            raise ConfigError(f"{where}: a reply has no '{key}': remove it")
+
+
+def _action(kinds: Mapping[str, Any], where: str, rule_keys: Sequence[str] = RULE_KEYS) -> Action:
     for key in kinds:
         if key not in ACTION_KINDS:
-            known = ", ".join((*ACTION_KINDS, *RULE_KEYS))
+            known = ", ".join((*ACTION_KINDS, *rule_keys))
             raise ConfigError(f"{where}: unknown key '{key}'; one of: {known}")
     if len(kinds) != 1:
         raise ConfigError(
@@ -137,6 +201,12 @@ def _check_slots(rule: Rule, where: str) -> None:
                 f"{where}: {key}: slot '{unused[0]}' is not used; "
                 f"write {{{unused[0]}}} in the action, or remove it"
             )
+    for action in filter(None, (rule.action, rule.undo)):
+        for slot in getattr(action, "slots_to_map", tuple)():
+            if slot not in rule.map:
+                raise ConfigError(
+                    f"{where}: slot '{slot}' chooses what is done: list its values under 'map'"
+                )
     for slot, default in rule.defaults.items():
         if slot in rule.map and slot_text(default) not in rule.map[slot]:
             raise ConfigError(f"{where}: map: {slot}: the default {default!r} is missing: add it")

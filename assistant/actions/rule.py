@@ -1,4 +1,4 @@
-"""One rule of the policy: an action, when it applies, and with which slot values."""
+"""One rule of the policy: an action, when it applies, what follows from it, with which values."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ class Confirm(Enum):
     NEVER = "never"
 
 
+class Consequence(Enum):
+    """What it would mean if an action were performed by mistake."""
+
+    HARMLESS = "harmless"
+    REVERSIBLE = "reversible"
+    SERIOUS = "serious"
+
+
 @dataclass(frozen=True)
 class Rule:
     """One action, when it applies, and how slot values are prepared for it."""
@@ -35,23 +43,41 @@ class Rule:
     """What replaces the value of a slot, by its text; a value that is not listed is refused."""
     confirm: Confirm = Confirm.NEVER
     """Whether the user must confirm it first."""
+    consequence: Consequence = Consequence.HARMLESS
+    """What it would mean if it were performed by mistake."""
+    undo: Action | None = None
+    """What takes it back, with the slot values of the original."""
+    cool_down_s: float = 0.0
+    """Seconds in which it is not repeated with the same slots."""
 
     def slots_named(self) -> dict[str, None]:
-        """The slots that the action itself names, in order."""
-        texts = self.action.templates()
+        """The slots that the action and its undo name, in order."""
+        texts = (*self.action.templates(), *(self.undo.templates() if self.undo else ()))
         return {slot: None for text in texts for slot in placeholders(text)}
 
     def summary(self) -> str:
-        """Kind and action for people, placeholders as they are, and when it applies."""
-        kind = next(name for name, kind in ACTION_KINDS.items() if type(self.action) is kind)
-        text = self.action.describe({slot: f"{{{slot}}}" for slot in self.slots_named()})
-        text = text.replace("%7B", "{").replace("%7D", "}")  # in URLs braces are encoded
+        """Kind and action for people, placeholders as they are, when it applies and its limits."""
         conditions = [
             f"{slot} is {' or '.join(sorted(texts))}" for slot, texts in self.when.items()
         ]
         applies = f"  when {', '.join(conditions)}" if conditions else ""
-        asks = f"  (confirm: {self.confirm.value})" if self.confirm is not Confirm.NEVER else ""
-        return f"{kind}: {text}{applies}{asks}"
+        more = []
+        if self.consequence is Consequence.SERIOUS:
+            more.append("consequence: serious")
+        if self.confirm is not Confirm.NEVER:
+            more.append(f"confirm: {self.confirm.value}")
+        if self.cool_down_s:
+            more.append(f"cool_down_s: {self.cool_down_s:g}")
+        if self.undo is not None:
+            more.append(f"undo: {self._text(self.undo)}")
+        limits = f"  ({', '.join(more)})" if more else ""
+        return f"{self._text(self.action)}{applies}{limits}"
+
+    def _text(self, action: Action) -> str:
+        kind = next(name for name, kind in ACTION_KINDS.items() if type(action) is kind)
+        text = action.describe({slot: f"{{{slot}}}" for slot in self.slots_named()})
+        text = text.replace("%7B", "{").replace("%7D", "}")  # in URLs braces are encoded
+        return f"{kind}: {text}"
 
     def fits(self, said: Slots) -> bool:
         """Whether every slot of `when` has, said or by default, one of its texts."""

@@ -20,10 +20,11 @@ from .acoustic import (
     write_acoustic,
     write_encoder,
 )
-from .commands import CommandBundle, Lexicon, read_commands, write_commands
+from .commands import FORMAT, CommandBundle, Lexicon, read_commands, write_commands
 from .storage import file_hash, read_weights, write_weights
 
 __all__ = [
+    "FORMAT",
     "AcousticBundle",
     "CommandBundle",
     "EncoderOrigin",

@@ -18,7 +18,23 @@ import typer
 
 from .. import __version__
 from ..errors import AssistantError
-from . import adapt, devices, evaluate, explain, lint, listen, recognize, record, show, train
+from . import (
+    adapt,
+    ctl,
+    devices,
+    doctor,
+    evaluate,
+    explain,
+    history,
+    lint,
+    listen,
+    recognize,
+    record,
+    serve,
+    service,
+    show,
+    train,
+)
 from .screen import Screen, debugging
 
 app = typer.Typer(
@@ -37,7 +53,14 @@ app = typer.Typer(
 )
 app.command("recognize", epilog=recognize.EXAMPLES)(recognize.command)
 app.command("listen", epilog=listen.EXAMPLES)(listen.command)
+app.command("serve", epilog=serve.EXAMPLES)(serve.command)
+app.command(
+    "ctl",
+    epilog=ctl.EXAMPLES,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(ctl.command)
 app.command("explain", epilog=explain.EXAMPLES)(explain.command)
+app.command("history", epilog=history.EXAMPLES)(history.command)
 app.command("devices", epilog=devices.EXAMPLES)(devices.command)
 app.command("show", epilog=show.EXAMPLES)(show.command)
 app.command("train", epilog=train.EXAMPLES)(train.command)
@@ -45,6 +68,8 @@ app.command("lint", epilog=lint.EXAMPLES)(lint.command)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.command)
 app.command("record", epilog=record.EXAMPLES)(record.command)
 app.command("adapt", epilog=adapt.EXAMPLES)(adapt.command)
+app.add_typer(service.app, name="service")
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.command)
 
 
 def _print_version(wanted: bool) -> None:

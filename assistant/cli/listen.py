@@ -35,6 +35,8 @@ def command(
     """Listen to the microphone, show what is understood, and act on it; Ctrl-C ends.
 
     On a terminal the last line shows level, speech and what has been understood so far.
+
+    Where the policy wants confirmation, say yes or no. 'assistant history' shows what was done.
     """
     options.refuse_together((("--json", json), ("--events", events)))
     screen = Screen()
@@ -51,21 +53,22 @@ def command(
     if input_device is not None:
         audio = replace(audio, device=input_device)
     engine = Engine.load(configuration)
-    runner = engine.actions(execute, actions)
+    dialogue = engine.dialogue(execute, actions)
     report = new_report(screen, json, events or not screen.is_live)
     with (
         engine.keeper(enabled=not no_keep) as keeper,
         Microphone(audio, notify=screen.warning) as microphone,
     ):
         pipeline = engine.pipeline(observe=keeper.observe)
-        acting = f"acting as {runner.policy.source} says" if execute else "dry run (--execute acts)"
+        policy = dialogue.runner.policy
+        acting = f"acting as {policy.source} says" if execute else "dry run (--execute acts)"
         screen.note(
             f"listening to {microphone.device}, {microphone.rate} Hz, {microphone.channels} "
             f"channel{'s' if microphone.channels > 1 else ''}; "
             f"{acting}; Ctrl-C ends"
         )
         try:
-            listen(microphone, pipeline, runner, report, screen)
+            listen(microphone, pipeline, dialogue, report, screen)
         finally:
             if microphone.overruns:
                 screen.warning(

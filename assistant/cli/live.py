@@ -11,7 +11,7 @@ from types import TracebackType
 
 from rich.text import Text
 
-from ..actions import ActionRunner
+from ..actions import Dialogue
 from ..audio import Microphone
 from ..noise_gate import level_db
 from ..pipeline import Pipeline
@@ -33,19 +33,21 @@ METER_WIDTH = 20
 """Characters of the level meter."""
 REFRESH_S = 0.1
 """Seconds between changes of the live line."""
+SOURCE = "microphone"
+"""Where its intents come from, for the journal."""
 
 
 def listen(
     microphone: Microphone,
     pipeline: Pipeline,
-    runner: ActionRunner,
+    dialogue: Dialogue,
     report: Report,
     screen: Screen,
 ) -> None:
     """Report what the microphone hears until it is closed; `pipeline` has no actions itself."""
     status = StatusLine()
     live = screen.live()
-    with ActionWorker(runner) as worker:
+    with ActionWorker(dialogue) as worker:
         if screen.is_live:
             live.start()
         try:
@@ -71,12 +73,13 @@ class ActionWorker:
     """Performs actions one after the other on a thread of its own.
 
     A slow program must not hold up the microphone, whose queue is bounded; results are collected
-    by whoever reads the microphone. An action under way when the listening ends is not cut short:
-    the process ends after it, at most its time-out later.
+    by whoever reads the microphone. What needs confirmation waits for a spoken yes. An action under
+    way when the listening ends is not cut short: the process ends after it, at most its time-out
+    later.
     """
 
-    def __init__(self, runner: ActionRunner) -> None:
-        self._runner = runner
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="actions")
         self._pending: deque[tuple[Recognised, Future[ActionResult]]] = deque()
 
@@ -94,7 +97,7 @@ class ActionWorker:
     def submit(self, event: Event) -> None:
         """Queue the action of an utterance that was understood; other events have none."""
         if isinstance(event, Recognised):
-            future = self._executor.submit(self._runner.perform, event.intent)
+            future = self._executor.submit(self._dialogue.hear, event.intent, SOURCE)
             self._pending.append((event, future))
 
     def finished(self, wait: bool = False) -> list[ActionPerformed]:

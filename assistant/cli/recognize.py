@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +16,9 @@ from . import options
 from .screen import Screen
 
 if TYPE_CHECKING:
+    from ..actions import Dialogue
     from ..pipeline import Pipeline
-    from ..types import Samples
+    from ..types import ActionResult, Intent, Samples
     from .render import Report
 
 EXAMPLES = options.examples(
@@ -65,6 +67,8 @@ def command(
     """Recognise the commands in recordings and show what would be done.
 
     A file that cannot be read is an error line; the others are still done, and the exit code is 2.
+    With --execute what needs confirmation waits for a yes, and 'assistant history' shows what was
+    done.
     """
     options.refuse_together((("--json", json), ("--events", events)))
     options.refuse_together((("--whole", whole), ("--early-commit", early_commit)))
@@ -79,13 +83,15 @@ def command(
     from .sources import open_source, recut
 
     engine = Engine.load(configuration)
-    runner = engine.actions(execute, actions)
+    acting = _Acting(engine.dialogue(execute, actions))
     report = new_report(screen, json, events)
     exit_code = 0
     with engine.keeper(enabled=not no_keep) as keeper:
+        # A dry run shows each command by itself.
+        runner = acting if execute else acting.dialogue.runner
         pipeline = engine.pipeline(runner, whole, keeper.observe)
         for file in _with_progress(files, screen):
-            keeper.file = file
+            keeper.file = acting.file = file
             try:
                 blocks = open_source(file, rate, channels)
                 if realtime:
@@ -99,6 +105,18 @@ def command(
                 screen.error(str(error) if is_of_file else f"{file}: {error}")
                 exit_code = max(exit_code, error.exit_code)
     raise typer.Exit(exit_code)
+
+
+@dataclass
+class _Acting:
+    """What a pipeline acts through; `file` is what it hears, for the journal."""
+
+    dialogue: Dialogue
+    file: str = ""
+
+    def perform(self, intent: Intent) -> ActionResult:
+        """See `pipeline.Performer`."""
+        return self.dialogue.hear(intent, self.file)
 
 
 def _recognize(pipeline: Pipeline, blocks: Iterable[Samples], report: Report, file: str) -> None:

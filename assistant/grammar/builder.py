@@ -21,8 +21,6 @@ Part = Callable[[int], int]
 
 BOUNDARY = " "
 MAXIMUM_PERMUTED = 4
-MAXIMUM_SKIPPED = 2
-"""Phrases without meaning before a sentence, and as many after it: "please could you …"."""
 
 
 class NetworkBuilder:
@@ -88,7 +86,7 @@ class NetworkBuilder:
         """
         arcs = dict.fromkeys(self._joined())
         laid = WordNetwork(len(self._outgoing), self.start, {end: final}, tuple(arcs))
-        return _trimmed(_contracted(_trimmed(laid)))
+        return trimmed(_contracted(trimmed(laid)))
 
     def _node(self) -> int:
         self._outgoing.append([])
@@ -165,78 +163,10 @@ def union(networks: Sequence[WordNetwork]) -> WordNetwork:
         )
         finals |= {node + offset: final for node, final in network.finals.items()}
         offset += network.nodes
-    return _trimmed(_shared_endings(_trimmed(WordNetwork(offset, 0, finals, tuple(arcs)))))
+    return trimmed(_shared_endings(trimmed(WordNetwork(offset, 0, finals, tuple(arcs)))))
 
 
-def with_skip_words(network: WordNetwork, phrases: Sequence[Sequence[str]]) -> WordNetwork:
-    """Let phrases without meaning be said before and after every sentence, `MAXIMUM_SKIPPED` each.
-
-    An epsilon arc leads to them, so that a walk chooses between no phrase and any of them.
-    """
-    if not phrases:
-        return network
-    arcs = list(network.arcs)
-    finals = dict(network.finals)
-    nodes = network.nodes
-
-    def node() -> int:
-        nonlocal nodes
-        nodes += 1
-        return nodes - 1
-
-    def skip(source: int) -> int:
-        """Lay the phrases from an epsilon arc to a node after them."""
-        before, after = node(), node()
-        arcs.append(Arc(source, before, None))
-        for phrase in phrases:
-            reached = before
-            for word in phrase[:-1]:
-                reached, previous = node(), reached
-                arcs.append(Arc(previous, reached, word))
-            arcs.append(Arc(reached, after, phrase[-1]))
-        return after
-
-    start = reached = node()
-    arcs.append(Arc(start, network.start, None))
-    for _ in range(MAXIMUM_SKIPPED):
-        reached = skip(reached)
-        arcs.append(Arc(reached, network.start, None))
-
-    ends: dict[Hashable, int] = {}
-    for end, final in network.finals.items():
-        key = (final.intent, tuple(final.slots.items()))
-        if key not in ends:
-            ends[key] = reached = node()
-            for _ in range(MAXIMUM_SKIPPED):
-                reached = skip(reached)
-                finals[reached] = final
-        arcs.append(Arc(end, ends[key], None))
-    return _trimmed(WordNetwork(nodes, start, finals, tuple(arcs)))
-
-
-def with_wake_phrases(
-    network: WordNetwork, phrases: Sequence[Sequence[str]], intent: str
-) -> WordNetwork:
-    """Let a wake phrase be said before every sentence, and alone, which is a sentence of `intent`.
-
-    It is optional: whether a sentence without it counts is for whoever listens.
-    """
-    if not phrases:
-        return network
-    arcs, finals, nodes = list(network.arcs), dict(network.finals), network.nodes + 1
-    start = network.nodes
-    arcs.append(Arc(start, network.start, None))
-    for phrase in phrases:
-        reached = start
-        for word in phrase:
-            reached, previous, nodes = nodes, reached, nodes + 1
-            arcs.append(Arc(previous, reached, word))
-        finals[reached] = Final(intent, {})
-        arcs.append(Arc(reached, network.start, None))
-    return _trimmed(WordNetwork(nodes, start, finals, tuple(arcs)))
-
-
-def _trimmed(network: WordNetwork) -> WordNetwork:
+def trimmed(network: WordNetwork) -> WordNetwork:
     """Drop what no sentence uses; number the nodes, and sort the arcs, topologically."""
     after: list[list[int]] = [[] for _ in range(network.nodes)]
     before: list[list[int]] = [[] for _ in range(network.nodes)]

@@ -22,7 +22,7 @@
       the_light: "[the] light[s]"
     pronunciations: {ecobee: eco bee}         # or phonemes between slashes, see `pronunciations`
     skip_words: [please, could you]           # before or after a sentence, twice at most; optional
-    wake_phrases: [hey computer]              # may be said first; see `configs/assistant.yaml`
+    wake_phrases: [hey computer]              # may be said first; see docs/daemon.md
     context: {area: living room}              # what is so wherever this is said; optional
     examples:                                 # checked by `assistant train` and `assistant lint`
       must:
@@ -54,10 +54,11 @@ from types import MappingProxyType
 from ..errors import ConfigError
 from ..types import SlotValue
 from .blocks import Block, read_blocks
-from .builder import NetworkBuilder, union, with_skip_words, with_wake_phrases
+from .builder import NetworkBuilder, union
 from .contexts import Context
 from .examples import Examples, read_examples
 from .network import Final, WordNetwork, slots_of
+from .phrases import with_skip_words, with_wake_phrases
 from .pronunciations import OwnPronunciation, own_pronunciations
 from .scopes import inner_scope
 from .templates import CompiledTemplate, Scope, check_expression

@@ -52,6 +52,10 @@ def is_written_only(text: str) -> bool:
     return bool(text) and (_FRACTION.fullmatch(text) is not None or not re.search(r"\w", text))
 
 
+LARGEST_NUMBER = 1e15
+"""Numbers from here on have no words; Unicode's rules end somewhere."""
+
+
 @lru_cache(maxsize=4096, typed=True)
 def number_forms(number: int | float, language: str) -> tuple[str, ...]:
     """Every way to say a number, the most usual first; all genders and cases of the language.
@@ -68,6 +72,8 @@ def number_forms(number: int | float, language: str) -> tuple[str, ...]:
         raise ConfigError(
             f"no number words are known for language '{language}'; write numbers as words"
         ) from error
+    if not abs(number) < LARGEST_NUMBER:
+        raise ConfigError(f"{number:.3g} is more than anybody says; write it as words")
     if number < 0 and number % 1:
         # The engine loses the fraction of negative numbers: take its word for minus alone.
         minus = engine.format_number(-1).text.removesuffix(engine.format_number(1).text)

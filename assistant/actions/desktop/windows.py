@@ -1,0 +1,180 @@
+"""`window` and `workspace`: where the session lets a program control them; and what is active."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ...errors import ActionError
+from ..limits import check_timeout
+from ..placeholders import Slots, expand, placeholders
+from ..text import slot_text
+from .session import Session, session, session_name
+from .window_managers import WINDOW_MANAGERS, WindowManager
+
+logger = logging.getLogger(__name__)
+
+OPERATIONS = ("close", "minimize", "maximize", "restore", "fullscreen", "focus")
+LAST_WORKSPACE = 99
+
+
+@dataclass(frozen=True)
+class WindowAction:
+    """Control the active window, or bring that of an application to the front.
+
+    `fullscreen` switches to and fro. It works on X11, Sway and Hyprland; the compositors of GNOME
+    and KDE on Wayland let no program do it, which is said.
+    """
+
+    operation: str
+    """One of `OPERATIONS`; placeholders for a slot that says one."""
+    application: str = ""
+    """For `focus`: the application, as `active_window` names it; placeholders."""
+    timeout_s: float = 5.0
+    """Seconds for each program."""
+
+    def __post_init__(self) -> None:
+        if not placeholders(self.operation):
+            _check_operation(self.operation, ValueError)
+            if (self.operation == "focus") != bool(self.application):
+                raise ValueError(
+                    "'focus' has an application, and it alone: "
+                    "write {operation: focus, application: firefox}"
+                )
+        check_timeout(self.timeout_s)
+
+    def templates(self) -> Iterable[str]:
+        """See `Action`."""
+        return (self.operation, self.application)
+
+    def describe(self, slots: Slots) -> str:
+        """The operation, and on what."""
+        operation, application = expand(self.operation, slots), expand(self.application, slots)
+        return f"{operation} {application or 'the active window'}"
+
+    def perform(self, slots: Slots) -> str:
+        """Tell the window manager."""
+        operation = expand(self.operation, slots)
+        _check_operation(operation, ActionError)
+        manager = _window_manager()
+        if operation == "focus":
+            self._focus(manager, expand(self.application, slots))
+            return ""
+        operations = manager.operations(self.timeout_s)
+        if operation not in operations:
+            raise ActionError(f"{session_name()} has no '{operation}': it tiles its windows")
+        operations[operation]()
+        return ""
+
+    def _focus(self, manager: WindowManager, application: str) -> None:
+        windows = list(manager.windows(self.timeout_s))
+        wanted = application.casefold()
+        found = [w for w in windows if w.application.casefold() == wanted]
+        found += [w for w in windows if w.application.casefold().endswith(f".{wanted}")]
+        if not found or not wanted:
+            known = ", ".join(sorted({w.application for w in windows if w.application})) or "none"
+            raise ActionError(f"no window of '{application}' is open; there are: {known}")
+        manager.focus(found[0], self.timeout_s)
+
+
+@dataclass(frozen=True)
+class WorkspaceAction:
+    """Go to another workspace; where, see `WindowAction`."""
+
+    to: object
+    """`next`, `previous`, a number from 1, or a placeholder for a slot that says one."""
+    timeout_s: float = 5.0
+    """Seconds for each program."""
+
+    def __post_init__(self) -> None:
+        if not placeholders(self._text()):
+            _check_workspace(self._text(), ValueError)
+        check_timeout(self.timeout_s)
+
+    def templates(self) -> Iterable[str]:
+        """See `Action`."""
+        return (self._text(),)
+
+    def describe(self, slots: Slots) -> str:
+        """Where to."""
+        return f"go to workspace {expand(self._text(), slots)}"
+
+    def perform(self, slots: Slots) -> str:
+        """Tell the window manager."""
+        workspace = expand(self._text(), slots)
+        _check_workspace(workspace, ActionError)
+        _window_manager().switch(workspace, self.timeout_s)
+        return ""
+
+    def _text(self) -> str:
+        return slot_text(self.to) if isinstance(self.to, str | int | float) else str(self.to)
+
+
+@dataclass(frozen=True)
+class ActiveWindow:
+    """The window that has the focus."""
+
+    application: str
+    """`app_id` on Wayland (`org.mozilla.firefox`), the class of WM_CLASS on X11 (`Firefox`)."""
+    title: str
+    pid: int | None = None
+
+
+def active_window(timeout_s: float = 0.5) -> ActiveWindow | None:
+    """The window that has the focus; None where none has, or the session does not tell.
+
+    Asks one program or two, which takes some milliseconds; it waits `timeout_s` for each at most.
+    `why_no_active_window` says why a session does not tell.
+    """
+    if why_no_active_window():
+        return None
+    try:
+        window = _window_manager().active(timeout_s)
+    except ActionError as error:
+        logger.warning("the active window is not known: %s", error)
+        return None
+    return ActiveWindow(window.application, window.title, window.pid) if window else None
+
+
+def why_no_active_window() -> str:
+    """Why the session does not tell which window is active, in one line; empty where it does."""
+    try:
+        manager = _window_manager()
+    except ActionError as error:
+        return str(error)
+    if shutil.which(manager.asked) is None:
+        return f"{session_name()}: which window is active is asked of {manager.asked}: install it"
+    return ""
+
+
+def _window_manager() -> WindowManager:
+    """That of this session.
+
+    Raises:
+        ActionError: it lets no program control windows, or there is no session.
+    """
+    kind = session()
+    if manager := WINDOW_MANAGERS.get(kind):
+        return manager
+    if kind is Session.NONE:
+        raise ActionError(
+            "there is no desktop session (neither DISPLAY nor WAYLAND_DISPLAY is set): start the "
+            "assistant in it"
+        )
+    raise ActionError(
+        f"{session_name()} lets no program see or control windows and workspaces; log in to a "
+        "session of X11, Sway or Hyprland for that, or use the keys of your desktop with 'key'"
+    )
+
+
+def _check_operation(operation: str, error: type[Exception]) -> None:
+    if operation not in OPERATIONS:
+        raise error(f"window operation {operation!r}: write one of {', '.join(OPERATIONS)}")
+
+
+def _check_workspace(workspace: str, error: type[Exception]) -> None:
+    number = int(workspace) if workspace.isascii() and workspace.isdecimal() else 0
+    if workspace not in ("next", "previous") and not 1 <= number <= LAST_WORKSPACE:
+        raise error(f"workspace {workspace!r}: write next, previous or 1 to {LAST_WORKSPACE}")

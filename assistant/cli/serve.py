@@ -1,0 +1,178 @@
+"""`assistant serve`: the daemon."""
+
+# ruff: noqa: PLC0415 - what is slow to load waits until the command runs
+
+from __future__ import annotations
+
+import asyncio
+import json as json_format
+import logging
+import sys
+import time
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..config import AssistantConfig
+from . import options
+from .screen import Screen
+
+EXAMPLES = options.examples(
+    "assistant serve: listen and act; other programs connect to its sockets",
+    "assistant serve --commands ~/.config/assistant/commands: a folder of command files, compiled "
+    "again whenever one changes",
+    "assistant serve --mode push-to-talk, and a key that runs 'assistant ctl talk toggle'",
+    "assistant serve --no-microphone --uri tcp://127.0.0.1:10300: for Home Assistant",
+    "assistant ctl status; assistant history; assistant service install",
+)
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def command(
+    commands: Annotated[
+        str | None,
+        typer.Option(
+            "--commands",
+            metavar="NAME|DIR",
+            help="Compiled command set, or a folder of command files (YAML), which are compiled "
+            "when they change (default: home).",
+        ),
+    ] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            "--uri",
+            metavar="unix://…|tcp://…",
+            help="Address of the Wyoming server (default: a private socket in $XDG_RUNTIME_DIR).",
+        ),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control",
+            metavar="unix://…|tcp://…",
+            help="Address of the control socket; over TCP its clients say a token.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics",
+            metavar="tcp://…",
+            help="Address of /metrics (Prometheus) and /health, such as tcp://127.0.0.1:9464.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            metavar="always|wake|push-to-talk",
+            help="When the microphone is listened to (default: always).",
+        ),
+    ] = None,
+    no_microphone: Annotated[
+        bool, typer.Option("--no-microphone", help="Hear clients alone.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be done, and do nothing.")
+    ] = False,
+    allow_network: Annotated[
+        bool,
+        typer.Option(
+            "--allow-network",
+            help="Let other machines reach the Wyoming server, which knows no passwords.",
+        ),
+    ] = False,
+    discoverable: Annotated[
+        bool,
+        typer.Option("--discoverable", help="Tell the network of the Wyoming server (mDNS)."),
+    ] = False,
+    input_device: options.InputDevice = None,
+    bundle: options.Bundle = None,
+    config: options.ConfigFile = None,
+    actions: options.Actions = None,
+    device: options.Device = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
+    early_commit: options.EarlyCommit = False,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="How the log looks on standard error.")
+    ] = LogFormat.TEXT,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what is heard and done as well.")
+    ] = False,
+) -> None:
+    """Run the daemon: listen, act, and answer other programs, until Ctrl-C or SIGTERM.
+
+    Wyoming clients (Home Assistant) send audio or text; `assistant ctl` and scripts use the
+    control socket. Commands, configuration and policy are read again when their files change, or
+    on SIGHUP; where they are wrong, the old ones stay.
+    """
+    from ..daemon.serve import ServeOptions, serve
+
+    def read_config() -> AssistantConfig:
+        found = options.configuration(
+            config, bundle, commands, device, false_alarms_per_hour, early_commit
+        )
+        audio = found.audio if input_device is None else replace(found.audio, device=input_device)
+        daemon = found.daemon if mode is None else replace(found.daemon, mode=mode)
+        return replace(found, audio=audio, daemon=daemon)
+
+    screen = Screen()
+    start_log(log_format, verbose)
+    serving = ServeOptions(
+        __version__,
+        read_config,
+        config_file=config if config is None else Path(config),
+        control=control,
+        wyoming=uri,
+        metrics=metrics,
+        policy=actions,
+        execute=not dry_run,
+        microphone=not no_microphone,
+        network=allow_network,
+        discoverable=discoverable,
+    )
+    tell = screen.note if log_format is LogFormat.TEXT else logging.getLogger("assistant").info
+    asyncio.run(serve(serving, tell))
+
+
+def start_log(log_format: LogFormat, verbose: bool) -> None:
+    """Log to standard error; a log that cannot be written stops nothing."""
+    logging.raiseExceptions = False
+    handler = logging.StreamHandler(sys.stderr)
+    if log_format is LogFormat.JSON:
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    package = logging.getLogger("assistant")
+    package.handlers = [handler]
+    package.propagate = False
+    chatty = verbose or log_format is LogFormat.JSON
+    package.setLevel(logging.INFO if chatty else logging.WARNING)
+
+
+class JsonFormatter(logging.Formatter):
+    """A log line as an object of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(record.created))
+        facts = {
+            "when": f"{when}.{int(record.msecs):03d}{time.strftime('%z')}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            facts["traceback"] = self.formatException(record.exc_info)
+        return json_format.dumps(facts, ensure_ascii=False)

@@ -1,0 +1,173 @@
+"""`assistant service`: the daemon as a service of the user's session."""
+
+# ruff: noqa: PLC0415 - what is slow to load waits until the command runs
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .screen import Screen
+
+app = typer.Typer(
+    help="Run the daemon as a service of your session: install, uninstall, status, show.",
+    no_args_is_help=True,
+)
+
+INSTALL_EXAMPLES = options.examples(
+    "assistant service install",
+    "assistant service install --commands my-commands --config my-assistant.yaml",
+    "assistant service install -- --mode push-to-talk --dry-run: options of 'assistant serve'",
+    "assistant service install --dry-run: what would be written",
+    "assistant service install --autostart: for sessions without systemd",
+)
+
+Serve = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[-- OPTIONS]",
+        help="Further options of 'assistant serve'; paths among them must be absolute.",
+        show_default=False,
+    ),
+]
+Headless = Annotated[
+    bool | None,
+    typer.Option(
+        "--headless/--graphical",
+        help="Start with the user's manager, or with the graphical session (default: the latter "
+        "where such a session runs now).",
+        show_default=False,
+    ),
+]
+Namespaces = Annotated[
+    bool | None,
+    typer.Option(
+        "--namespaces/--no-namespaces",
+        help="Whether the sandbox may use namespaces (default: where a trial shows that they "
+        "work).",
+        show_default=False,
+    ),
+]
+Autostart = Annotated[
+    bool,
+    typer.Option(
+        "--autostart", help="An autostart entry instead of a unit, for sessions without systemd."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Also files that were changed since.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+@app.command("install", epilog=INSTALL_EXAMPLES)
+def install(
+    serve: Serve = None,
+    commands: options.Commands = None,
+    bundle: options.Bundle = None,
+    config: options.ConfigFile = None,
+    actions: options.Actions = None,
+    now: Annotated[
+        bool, typer.Option("--now/--no-start", help="Start it at once, or only enable it.")
+    ] = True,
+    headless: Headless = None,
+    namespaces: Namespaces = None,
+    autostart: Autostart = False,
+    force: Force = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Install a systemd user unit and a desktop entry, enable the service and start it.
+
+    Run it again after an update or for other options: it writes what is out of date, and never over
+    a file that you have changed, unless --force says so. Nothing needs root. The daemon acts on
+    what it understands, as its policy says; 'install -- --dry-run' makes it only tell.
+    """
+    from ..service import installation
+
+    screen = Screen()
+    daemon = _daemon(commands, bundle, config, actions, serve or [])
+    wanted = installation.Wanted(daemon, headless, namespaces, autostart)
+    installation.install(wanted, now, force, dry_run, screen.result)
+
+
+@app.command("uninstall")
+def uninstall(force: Force = False, dry_run: DryRun = False) -> None:
+    """Stop the service and remove what 'install' wrote; recordings, models and settings stay."""
+    from ..service import installation
+
+    installation.uninstall(force, dry_run, Screen().result)
+
+
+@app.command("status")
+def status() -> None:
+    """Say what is installed and whether it runs; the exit code is 1 where it does not."""
+    from ..service import installation
+
+    screen = Screen()
+    runs, lines = installation.state()
+    for line in lines:
+        screen.result(line)
+    if not runs:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show(
+    serve: Serve = None,
+    commands: options.Commands = None,
+    bundle: options.Bundle = None,
+    config: options.ConfigFile = None,
+    actions: options.Actions = None,
+    headless: Headless = None,
+    namespaces: Namespaces = None,
+    autostart: Autostart = False,
+) -> None:
+    """Print the unit that 'install' would write with these options; each line says why it is."""
+    from ..service import installation
+
+    daemon = _daemon(commands, bundle, config, actions, serve or [])
+    wanted = installation.Wanted(daemon, headless, namespaces, autostart)
+    unit, _ = installation.files_for(wanted)
+    typer.echo(unit.text(), nl=False)
+
+
+def _daemon(
+    commands: str | None,
+    bundle: str | None,
+    config: Path | None,
+    actions: str | None,
+    further: list[str],
+) -> list[str]:
+    """Options for `assistant serve`, which starts in another folder: paths are absolute.
+
+    Raises:
+        UsageError: what they name is not there, or has mistakes.
+    """
+    from typer.main import get_command
+
+    from ..resources import find_bundle, find_commands, find_config
+    from . import app as assistant
+
+    configuration = options.configuration(config, bundle, commands)
+    folder = find_bundle(configuration.bundle)
+    if not Path(configuration.commands).is_dir():  # a folder of command files is compiled
+        find_commands(configuration.commands, folder)
+    if actions is not None:
+        find_config(actions)
+    given = {
+        "--config": str(config) if config else None,
+        "--bundle": bundle,
+        "--commands": commands,
+        "--actions": actions,
+    }
+    named = [(name, value) for name, value in given.items() if value is not None]
+    daemon = [*(part for name, value in named for part in (name, _absolute(value))), *further]
+    serve = get_command(assistant).commands["serve"]  # type: ignore[attr-defined]
+    with serve.make_context("assistant serve", list(daemon)):  # a mistake in them is an error now
+        return daemon
+
+
+def _absolute(value: str) -> str:
+    """A path as an absolute one; the name of something that travels with the package as it is."""
+    return str(Path(value).absolute()) if Path(value).exists() else value

@@ -1,0 +1,1 @@
+"""The daemon: one engine, many ears, until it is told to stop."""

@@ -1,0 +1,128 @@
+"""Where the daemon's commands come from: a compiled set, or a folder of command files.
+
+Command files are compiled by a process of its own (`assistant train`), into the cache, where they
+are found again as long as neither they nor the acoustic bundle change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ..bundle import FORMAT
+from ..errors import BundleError, ConfigError
+from ..resources import cache_folder, find_bundle, find_commands
+
+KEPT = 8
+"""Compiled sets that stay in the cache."""
+COMPILE_TIMEOUT_S = 900.0
+
+
+class CommandsSource:
+    """A command set as the configuration names it."""
+
+    def __init__(self, named: str, bundle: str) -> None:
+        """named: a compiled set (folder or name), a command file, or a folder of them."""
+        self.named = named
+        self.bundle = bundle
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The command files; none where the set is compiled already."""
+        path = Path(self.named)
+        if (path / "intent.safetensors").is_file():
+            return ()
+        if path.is_dir():
+            return tuple(sorted(path.rglob("*.yaml")))
+        return (path,) if path.suffix in (".yaml", ".yml") and path.is_file() else ()
+
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """The files and folders whose change means other commands."""
+        if self.files:
+            return (Path(self.named),)
+        with contextlib.suppress(BundleError):
+            return (find_commands(self.named, find_bundle(self.bundle)),)
+        return (Path(self.named),)
+
+    async def compiled(self, tell: Callable[[str], None]) -> str:
+        """The compiled set's folder or name; compiles it first where it must be.
+
+        Args:
+            tell: told, in a line, what takes long.
+
+        Raises:
+            ConfigError: the command files are wrong, with the reason.
+        """
+        files = self.files
+        path = Path(self.named)
+        if not files:
+            if path.is_dir() and not (path / "config.yaml").is_file():
+                raise ConfigError(
+                    f"{path}: neither compiled commands nor command files; put a *.yaml into it"
+                )
+            return self.named
+        key = await asyncio.to_thread(self._key, files)
+        shelf = cache_folder() / "commands"
+        folder = shelf / key
+        if not (folder / "config.yaml").is_file():
+            tell(f"compiling {self.named}")
+            await self._compile(folder)
+        folder.touch()  # the ones used last stay
+        await asyncio.to_thread(_forget, shelf)
+        return str(folder)
+
+    def _key(self, files: tuple[Path, ...]) -> str:
+        """Of what the result depends on."""
+        digest = hashlib.sha256(str(FORMAT).encode())
+        bundle = find_bundle(self.bundle)
+        for name in ("config.yaml", "acoustic.safetensors"):
+            digest.update((bundle / name).read_bytes())
+        for file in files:
+            try:
+                digest.update(f"\0{file}\0".encode() + file.read_bytes())
+            except OSError as error:
+                raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+        return digest.hexdigest()[:16]
+
+    async def _compile(self, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix=".compiling-", dir=folder.parent) as made:
+            output = Path(made) / "commands"
+            argv = (sys.executable, "-m", "assistant", "train", self.named)
+            process = await asyncio.create_subprocess_exec(
+                *(*argv, "-o", str(output), "--bundle", self.bundle),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                _, errors = await asyncio.wait_for(process.communicate(), COMPILE_TIMEOUT_S)
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+                raise
+            if process.returncode:
+                said = errors.decode(errors="replace").strip().splitlines()
+                line = said[-1].removeprefix("error: ") if said else "it failed without a word"
+                raise ConfigError(line)
+            if not folder.exists():
+                output.rename(folder)
+
+
+def _forget(shelf: Path) -> None:
+    """Delete what has not been used for longest."""
+    sets = sorted(
+        (folder for folder in shelf.glob("[0-9a-f]*") if folder.is_dir()),
+        key=lambda folder: folder.stat().st_mtime,
+        reverse=True,
+    )
+    for folder in sets[KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,101 @@
+"""What the daemon works with, as its configuration says: engines, policy, and the files behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..actions import ActionRunner
+from ..config import AssistantConfig
+from ..engine import Engine
+from .commands_source import CommandsSource
+
+logger = logging.getLogger(__name__)
+
+SETTLE_MS = 300
+"""Milliseconds in which files that change together are taken for one change."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One reading of the configuration.
+
+    contexts: the engines of applications, by the name of the application.
+    """
+
+    config: AssistantConfig
+    engine: Engine
+    runner: ActionRunner
+    contexts: Mapping[str, Engine] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Reads configuration, commands and policy.
+
+    read_config: the configuration file with the command line's options in their places. files:
+    what else is watched, the configuration and the policy.
+    """
+
+    read_config: Callable[[], AssistantConfig]
+    policy: str | None
+    execute: bool
+    files: tuple[Path, ...]
+    tell: Callable[[str], None]
+
+    async def load(self, before: Engine | None = None) -> Loaded:
+        """Read all of it, commands that are not compiled included.
+
+        Args:
+            before: an engine whose networks are used again.
+
+        Raises:
+            AssistantError: something is wrong.
+        """
+        config = self.read_config()
+        engine = await self._engine(config, config.commands, before)
+        contexts = {
+            application: await self._engine(config, named, engine)
+            for application, named in config.daemon.contexts.items()
+        }
+        runner = await asyncio.to_thread(engine.actions, self.execute, self.policy)
+        return Loaded(config, engine, runner, contexts)
+
+    async def changes(self, config: AssistantConfig) -> AsyncIterator[None]:
+        """One item for each time that files change; ends at once where nothing watches them."""
+        try:
+            from watchfiles import awatch  # noqa: PLC0415 - an extra
+        except ImportError:
+            logger.info("files are not watched: pip install 'assistant[daemon]'; SIGHUP reloads")
+            return
+        paths = self._watched(config)
+        if not paths:
+            return
+        async for _ in awatch(*paths, debounce=SETTLE_MS, recursive=True, rust_timeout=1000):
+            yield
+
+    async def _engine(self, config: AssistantConfig, named: str, before: Engine | None) -> Engine:
+        folder = await CommandsSource(named, config.bundle).compiled(self.tell)
+        wanted = replace(config, commands=folder)
+        if before is not None:
+            return await asyncio.to_thread(before.with_config, wanted)
+        engine = await asyncio.to_thread(Engine.load, wanted)
+        await asyncio.to_thread(_warm_up, engine)
+        return engine
+
+    def _watched(self, config: AssistantConfig) -> list[Path]:
+        named = (config.commands, *config.daemon.contexts.values())
+        sets = [path for name in named for path in CommandsSource(name, config.bundle).watched]
+        return [path for path in (*sets, *self.files) if path.exists()]
+
+
+def _warm_up(engine: Engine) -> None:
+    """The first utterance is not to wait for what networks prepare at their first use."""
+    pipeline = engine.pipeline(whole=True)
+    pipeline.feed(np.random.default_rng(0).normal(0, 0.01, 24_000).astype(np.float32))
+    pipeline.flush()

@@ -1,0 +1,540 @@
+"""The daemon's parts within one process: many streams as one alone, ears, deeds in their order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_bundle import build
+
+from assistant.actions import ActionRunner, parse_policy
+from assistant.actions.dialogue import Dialogue
+from assistant.config import AssistantConfig, AudioConfig, DialogueConfig
+from assistant.daemon.batching import Batcher, Busy
+from assistant.daemon.daemon import WAITING_ACTIONS, Daemon
+from assistant.daemon.hub import Hub
+from assistant.daemon.listening import Attention, Listening, Mode
+from assistant.daemon.loading import Loaded
+from assistant.daemon.microphone import MicrophoneThread
+from assistant.daemon.streams import MOST_STREAMS, QUEUE_S, Streams
+from assistant.engine import Engine
+from assistant.errors import AssistantError, AudioDeviceError, ConfigError, UsageError
+from assistant.recording import read_file
+from assistant.types import SAMPLE_RATE, Event, Hypothesis, Intent, Recognised, Rejected, Samples
+
+RECORDINGS = Path(__file__).parent / "data/recordings"
+
+
+def run(work: Coroutine[Any, Any, Any], seconds: float = 60.0) -> Any:
+    return asyncio.run(asyncio.wait_for(work, seconds))
+
+
+async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("daemon"))
+
+
+@pytest.fixture(scope="module")
+def engine(bundle) -> Engine:
+    return Engine.load(AssistantConfig(bundle=str(bundle), commands="agreeable", device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def sounds() -> list[Samples]:
+    files = sorted(RECORDINGS.rglob("*.flac"))[:5]
+    return [np.concatenate(list(read_file(file))) for file in files]
+
+
+def told(events: list[Event]) -> list[tuple[object, ...]]:
+    """What of an event does not depend on how floating-point sums are rounded."""
+    found: list[tuple[object, ...]] = []
+    for event in events:
+        text = getattr(getattr(event, "hypothesis", None), "text", "")
+        place = getattr(event, "end", None) or getattr(event, "at", None) or event.start
+        found.append((type(event).__name__, text, place))
+    return found
+
+
+# ── streams ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_many_streams_at_once_give_what_each_gives_alone(engine, sounds):
+    alone = []
+    for sound in sounds:
+        pipeline = engine.pipeline()
+        alone.append(told([*pipeline.feed(sound), *pipeline.flush()]))
+
+    async def together() -> tuple[list[list[Event]], tuple[int, int]]:
+        streams = Streams(engine, threads=8)
+        heard: list[list[Event]] = [[] for _ in sounds]
+
+        async def say(number: int) -> None:
+            stream = streams.new(str(number), heard[number].append)
+            rng = np.random.default_rng(number)
+            rest = sounds[number]
+            while len(rest):
+                cut = int(rng.integers(1, 9000))
+                await stream.feed(rest[:cut])
+                rest = rest[cut:]
+            await stream.finish()
+            await stream.close()
+
+        await asyncio.gather(*(say(number) for number in range(len(sounds))))
+        batches = streams.batches
+        await streams.close()
+        return heard, batches
+
+    heard, (batches, steps) = run(together())
+    assert [told(events) for events in heard] == alone
+    assert batches < steps  # some were computed together
+
+
+def test_one_stream_after_another_begins_anew(engine, sounds):
+    async def twice() -> list[list[Event]]:
+        streams = Streams(engine)
+        heard: list[Event] = []
+        stream = streams.new("one", heard.append)
+        found = []
+        for _ in range(2):
+            await stream.feed(sounds[0])
+            await stream.finish()
+            found.append(list(heard))
+            heard.clear()
+        await streams.close()
+        return found
+
+    first, second = run(twice())
+    assert told(first) == told(second) != []
+
+
+def test_new_commands_are_taken_up_between_utterances(bundle, engine, sounds):
+    strict = engine.with_config(replace(engine.config, commands="strict"))
+
+    async def change() -> list[type]:
+        streams = Streams(engine)
+        heard: list[Event] = []
+        stream = streams.new("one", heard.append)
+        speech = sounds[0]
+        await stream.feed(speech[: len(speech) // 2])
+        await until(lambda: heard)  # someone speaks
+        streams.use(strict)
+        await stream.feed(speech[len(speech) // 2 :])
+        await stream.finish()
+        await stream.feed(speech)
+        await stream.finish()
+        await streams.close()
+        return [type(event) for event in heard if isinstance(event, Recognised | Rejected)]
+
+    assert run(change()) == [Recognised, Rejected]
+
+
+def test_another_bundle_or_device_needs_a_new_start(engine):
+    with pytest.raises(UsageError, match="bundle: cannot change while running"):
+        engine.with_config(replace(engine.config, bundle="another"))
+
+
+def test_a_stream_that_fails_disturbs_no_other(engine, sounds):
+    async def fail() -> tuple[str, list[Event], int]:
+        streams = Streams(engine)
+        heard: list[Event] = []
+        long = streams.new("long", lambda event: None, whole=True)
+        other = streams.new("other", heard.append)
+        silence = np.zeros(SAMPLE_RATE, np.float32)
+        with pytest.raises(AssistantError) as raised:
+            for _ in range(40):
+                await long.feed(silence)
+            await long.finish()
+        await other.feed(sounds[0])
+        await other.finish()
+        failures = streams.counts.failures
+        await streams.close()
+        return str(raised.value), heard, failures
+
+    error, heard, failures = run(fail())
+    assert "an utterance may last" in error
+    assert heard
+    assert failures == 1
+
+
+def test_a_microphone_loses_its_oldest_audio_and_a_socket_waits(engine):
+    async def slow() -> tuple[float, bool]:
+        streams = Streams(engine, threads=1)
+        gate = threading.Event()
+        streams._pool.submit(gate.wait)
+        second = np.zeros(SAMPLE_RATE, np.float32)
+        microphone = streams.new("microphone", lambda event: None)
+        for _ in range(round(QUEUE_S) + 3):
+            microphone.offer(second)
+        await asyncio.sleep(0)
+        socket = streams.new("socket", lambda event: None)
+        feeding = asyncio.create_task(feed(socket, second))
+        await asyncio.sleep(0.05)
+        waited = not feeding.done()
+        gate.set()
+        await feeding
+        await socket.finish()
+        dropped = microphone.dropped_s
+        await streams.close()
+        return dropped, waited
+
+    async def feed(stream: Any, second: Samples) -> None:
+        for _ in range(round(QUEUE_S) + 3):
+            await stream.feed(second)
+
+    dropped, waited = run(slow())
+    assert dropped == 3.0
+    assert waited
+
+
+def test_there_is_an_end_to_streams(engine):
+    async def many() -> None:
+        streams = Streams(engine)
+        opened = [streams.new(str(i), lambda event: None) for i in range(MOST_STREAMS)]
+        with pytest.raises(UsageError, match="are open"):
+            streams.new("one more", lambda event: None)
+        await opened[0].close()
+        streams.new("in its place", lambda event: None)
+        await streams.close()
+        assert streams.open == 0
+
+    run(many())
+
+
+def test_what_is_asked_for_at_once_is_computed_at_once():
+    busy, sizes = Busy(), []
+
+    def compute(numbers):
+        sizes.append(len(numbers))
+        if 13 in numbers:
+            raise ValueError("unlucky")
+        return [2 * number for number in numbers]
+
+    batcher = Batcher(compute, lambda number: number >= 10, busy)
+    results: dict[int, object] = {}
+
+    def ask(number: int) -> None:
+        with busy:
+            try:
+                results[number] = batcher(number)
+            except ValueError as error:
+                results[number] = str(error)
+
+    for numbers in ((1, 2, 3, 4), (5, 13, 6)):
+        threads = [threading.Thread(target=ask, args=(number,)) for number in numbers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert results == {1: 2, 2: 4, 3: 6, 4: 8, 5: 10, 13: "unlucky", 6: 12}
+    assert batcher.steps == 7
+    assert sum(sizes) == 7
+
+
+# ── the hub ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_subscriber_that_does_not_keep_up_loses_only_its_own():
+    async def publish() -> tuple[list[int], int, int]:
+        hub = Hub()
+        with hub.subscription({"n"}) as quick, hub.subscription() as slow:
+            seen = []
+            for number in range(300):
+                hub.publish("n", number=number)
+                seen.append((await anext(quick))["number"])
+            hub.publish("other")
+            first = (await anext(slow))["number"]
+            assert hub.subscribers == 2
+            return seen, slow.dropped, first
+
+    seen, dropped, first = run(publish())
+    assert seen == list(range(300))
+    assert dropped == 45  # 301 told, 256 kept
+    assert first == 45
+
+
+# ── listening ──────────────────────────────────────────────────────────────────────────────
+
+
+def said(text: str, name: str = "light") -> Intent:
+    return Intent(name, {}, text, 0.9)
+
+
+WAKE_PHRASES = ("hey computer",)
+
+
+def test_with_a_wake_phrase_only_what_follows_it_is_meant():
+    listening = Listening(Mode.WAKE, follow_up_s=8)
+    assert listening.hears(0)
+    assert listening.attention(said("light on"), WAKE_PHRASES, 0) is Attention.NOT_MEANT
+    meant = listening.attention(said("hey computer light on"), WAKE_PHRASES, 10)
+    assert meant is Attention.ACT
+    assert listening.attention(said("light off"), WAKE_PHRASES, 17.9) is Attention.ACT
+    assert listening.attention(said("light off"), WAKE_PHRASES, 26) is Attention.NOT_MEANT
+    assert listening.attention(said("hey computer", "wake"), WAKE_PHRASES, 30) is Attention.WOKEN
+    assert listening.attention(said("light on"), WAKE_PHRASES, 37) is Attention.ACT
+    assert listening.attention(said("hey computers"), WAKE_PHRASES, 99) is Attention.NOT_MEANT
+
+
+def test_push_to_talk_hears_nothing_else_but_an_answer():
+    listening = Listening(Mode.PUSH_TO_TALK, follow_up_s=8, longest_talk_s=20)
+    assert not listening.hears(0)
+    assert listening.talk(1)
+    assert not listening.talk(2)
+    assert listening.is_talking(20.9)
+    assert not listening.is_talking(21)
+    assert listening.release()
+    assert not listening.release()
+    listening.stay_awake(30, 10)
+    assert listening.hears(39)
+    assert not listening.hears(40)
+
+
+def test_muted_hears_nothing_and_cannot_be_talked_to():
+    listening = Listening(muted=True)
+    assert not listening.hears(0)
+    assert not listening.talk(0)
+
+
+def test_a_mode_has_a_name():
+    assert Mode.of("push-to-talk") is Mode.PUSH_TO_TALK
+    with pytest.raises(ConfigError, match="one of: always, wake, push-to-talk"):
+        Mode.of("sometimes")
+
+
+# ── the daemon ─────────────────────────────────────────────────────────────────────────────
+
+POLICY = {
+    "intents": {
+        "setLight": {"run": ["echo", "{state}"], "confirm": "when-unsure"},
+        "setBrightness": {"run": ["sh", "-c", "sleep 0.1; echo done"]},
+    }
+}
+
+
+def new_daemon(engine: Engine, **listening: Any) -> Daemon:
+    runner = ActionRunner(parse_policy(POLICY, "test"), execute=True)
+    dialogue = Dialogue(runner, DialogueConfig(), None)
+    loaded = Loaded(engine.config, engine, runner)
+    return Daemon(loaded, dialogue, Hub(), Listening(**listening))
+
+
+def hypothesis(text: str) -> Hypothesis:
+    return Hypothesis("setLight", {"state": "on"}, text, 0.9, -0.1)
+
+
+def test_text_is_understood_and_acted_on_as_speech_is(engine):
+    async def say() -> tuple[Any, Any, list[str]]:
+        daemon = new_daemon(engine)
+        with daemon.hub.subscription() as events:
+            facts = await daemon.say("Turn the light ON!", act=True)
+            dry = await daemon.say("dim to 2", act=False)
+            with pytest.raises(UsageError, match="'turn the moon on' is none of the sentences"):
+                await daemon.say("turn the moon on", act=True)
+            daemon.hub.publish("over")
+            names = []
+            async for event in events:
+                names.append(event["event"])
+                if event["event"] == "over":
+                    break
+        await daemon.close()
+        return facts, dry, names
+
+    facts, dry, names = run(say())
+    assert facts["slots"] == {"state": "on"}
+    assert facts["action"]["status"] == "done"
+    assert facts["action"]["output"] == "on"
+    assert (dry["intent"], dry["slots"]["level"]) == ("setBrightness", 2)
+    assert "action" not in dry
+    assert names == ["action", "over"]
+
+
+def test_deeds_are_done_in_the_order_in_which_they_were_said_and_not_without_end(engine):
+    async def hurry() -> tuple[list[str], int]:
+        daemon = new_daemon(engine)
+        brightness = Intent("setBrightness", {}, "dim", 1.0)
+        light = Intent("setLight", {"state": "on"}, "light", 1.0)
+        asked = [brightness, light, *[light] * (WAITING_ACTIONS + 1)]
+        acting = [asyncio.create_task(daemon.act(intent, "test")) for intent in asked]
+        with daemon.hub.subscription({"action"}) as events:
+            results = await asyncio.gather(*acting)
+            order = [(await anext(events))["intent"] for _ in range(5)]
+        refused = sum("actions wait already" in result.description for result in results)
+        await daemon.close()
+        return order, refused
+
+    order, refused = run(hurry())
+    done = [intent for intent in order if intent == "setBrightness"]
+    assert len(done) <= 1
+    assert refused == 3
+
+
+def test_a_question_is_answered_without_a_wake_phrase(engine):
+    async def ask() -> tuple[Any, bool, str, str]:
+        daemon = new_daemon(engine, mode=Mode.WAKE)
+        unsure = Intent("setLight", {"state": "on"}, "turn the light on", 0.5)
+        asked = await daemon.act(unsure, "microphone")
+        awake = daemon.ears.listening.is_awake(time.monotonic() + 9)
+        question = daemon.state()["question"]
+        done = await daemon.answer("yes", "", "test")
+        again = await daemon.answer("yes", "", "test")
+        await daemon.close()
+        return asked.status.value, awake, question, (done.status.value, again.status.value)
+
+    status, awake, question, answers = run(ask())
+    assert status == "needs confirmation"
+    assert awake
+    assert "echo on" in question
+    assert answers == ("done", "no action")
+
+
+def test_ears_hear_as_the_mode_says_and_a_key_takes_one_utterance(engine, sounds):
+    async def listen() -> tuple[list[str], list[str]]:
+        daemon = new_daemon(engine, mode=Mode.PUSH_TO_TALK)
+        ears = daemon.ears
+        with pytest.raises(UsageError, match="no microphone"):
+            ears.talk("start")
+        ears.open()
+        blocks = [sounds[0][at : at + 320] for at in range(0, len(sounds[0]), 320)]
+        with daemon.hub.subscription() as events:
+            for block in blocks[:50]:
+                ears.hear(block)  # nobody holds the key
+            assert ears.talk("toggle")
+            for block in blocks:
+                ears.hear(block)
+                await asyncio.sleep(0)
+            assert not ears.talk("toggle")
+            pressed = []
+            async for event in events:
+                pressed.append((event["event"], event.get("source", "")))
+                if event["event"] == "action":
+                    break
+            ears.mute(True)
+            with pytest.raises(UsageError, match="muted"):
+                ears.talk("start")
+            for block in blocks:
+                ears.hear(block)
+            await asyncio.sleep(0.05)
+            daemon.hub.publish("over")
+            muted = []
+            async for event in events:
+                muted.append(event["event"])
+                if event["event"] == "over":
+                    break
+        await daemon.close()
+        return pressed, muted
+
+    pressed, muted = run(listen())
+    names = [name for name, _ in pressed]
+    assert names[0] == "state"
+    assert "recognised" in names
+    assert {source for name, source in pressed if name == "recognised"} == {"talk"}
+    assert muted == ["state", "over"]
+
+
+def test_a_mode_with_a_wake_phrase_needs_one(engine):
+    async def wake() -> None:
+        daemon = new_daemon(engine)
+        with pytest.raises(UsageError, match="wake_phrases"):
+            daemon.ears.set_mode(Mode.WAKE)
+        await daemon.close()
+
+    run(wake())
+
+
+def test_an_application_has_commands_of_its_own_while_its_window_is_active(engine):
+    strict = engine.with_config(replace(engine.config, commands="strict"))
+
+    async def switch() -> list[Engine]:
+        daemon = new_daemon(engine)
+        runner = daemon.dialogue.runner
+        daemon.use(Loaded(engine.config, engine, runner, {"browser": strict}))
+        found = [daemon.ears.engine]
+        for application in ("browser", "editor", "browser"):
+            daemon.set_context(application)
+            found.append(daemon.ears.engine)
+        daemon.use(Loaded(engine.config, engine, runner, {}))
+        found.append(daemon.ears.engine)
+        await daemon.close()
+        return found
+
+    assert run(switch()) == [engine, strict, engine, strict, engine]
+
+
+# ── the microphone ─────────────────────────────────────────────────────────────────────────
+
+
+class FakeMicrophone:
+    """Says three blocks, is lost and comes back, says two more, and then waits to be closed."""
+
+    device, rate, overruns, reconnects = "fake", 16_000, 0, 0
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self.notify = notify
+        self.closed = threading.Event()
+
+    def __enter__(self) -> FakeMicrophone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def __iter__(self):
+        yield from [np.zeros(320, np.float32)] * 3
+        self.notify("microphone 'fake' was lost; waiting for it to come back")
+        self.reconnects += 1
+        self.notify("microphone 'fake' is back")
+        yield from [np.zeros(320, np.float32)] * 2
+        self.closed.wait(10)
+
+
+def test_a_microphone_that_is_not_there_is_looked_for_and_one_that_is_lost_comes_back():
+    async def plug() -> tuple[int, list[str], str]:
+        attempts, blocks, lines = [], [], []
+
+        def open_microphone(config: AudioConfig, notify: Callable[[str], None]) -> FakeMicrophone:
+            attempts.append(config)
+            if len(attempts) < 3:
+                raise AudioDeviceError("no input device is connected")
+            return FakeMicrophone(notify)
+
+        thread = MicrophoneThread(
+            AudioConfig(), blocks.append, lines.append, open_microphone, retry_s=0.01
+        )
+        await thread.opened()
+        assert thread.problem == "no input device is connected"
+        await until(lambda: len(blocks) == 5)
+        description = thread.description
+        await thread.close()
+        return len(attempts), lines, description
+
+    attempts, lines, description = run(plug())
+    assert attempts == 3
+    assert description == "fake, 16000 Hz"
+    assert [line.split(";")[0] for line in lines] == [
+        "no input device is connected",
+        "listening to fake, 16000 Hz",
+        "microphone 'fake' was lost",
+        "microphone 'fake' is back",
+    ]
+
+
+def test_the_networks_are_not_trained_while_they_are_shared(engine):
+    assert not any(module.training for module in (engine.acoustic.model, engine.commands.model))
+    assert torch.is_inference_mode_enabled() is False
