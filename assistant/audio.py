@@ -174,12 +174,17 @@ class Microphone:
             raise AudioDeviceError("the microphone is not open; use it in a with statement")
         while not self._closed.is_set():
             resampler = StreamingResampler(self.rate)
-            while (block := self._next_block()) is not None:
+            for block in self.raw_blocks():
                 self._tell_overruns()
                 yield from resampler.feed(mix_down(block)[0])
             yield from resampler.flush()
             if not self._closed.is_set():
                 self._reopen()
+
+    def raw_blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Blocks (N, C) at the device's own rate, until it is lost or closed."""
+        while (block := self._next_block()) is not None:
+            yield block
 
     # ── the device's life ──
 

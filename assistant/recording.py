@@ -79,7 +79,7 @@ class AudioFile:
         """Blocks of about `BLOCK_MS`; damage is read up to, and logged once a reading."""
         self.invalid_samples = 0
         resampler = StreamingResampler(self.rate)
-        for frames in self._frames():
+        for frames in self.raw_blocks():
             samples, invalid = mix_down(frames)
             self.invalid_samples += invalid
             yield from resampler.feed(samples)
@@ -93,8 +93,8 @@ class AudioFile:
                 self.invalid_samples,
             )
 
-    def _frames(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Blocks (N, C) as libsndfile scales them: integers to [-1, 1), floats untouched."""
+    def raw_blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Blocks (N, C) at its own rate; libsndfile scales integers to [-1, 1), not floats."""
         block = max(1, self.rate * BLOCK_MS // 1000)
         count = 0
         with _open(self.path) as file:

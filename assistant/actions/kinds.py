@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from .desktop.media import MediaAction
+from .desktop.notifications import NotifyAction
 from .desktop.open import OpenAction
 from .desktop.press import KeyAction, TypeAction
 from .desktop.volume import VolumeAction
@@ -45,6 +46,7 @@ ACTION_KINDS: dict[str, type[Action]] = {
     "open": OpenAction,
     "key": KeyAction,
     "type": TypeAction,
+    "notify": NotifyAction,
     "window": WindowAction,
     "workspace": WorkspaceAction,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json as json_format
 import logging
+import os
 import sys
 import time
 from dataclasses import replace
@@ -18,8 +19,8 @@ import typer
 
 from .. import __version__
 from ..config import AssistantConfig
+from ..errors import AssistantError
 from . import options
-from .screen import Screen
 
 EXAMPLES = options.examples(
     "assistant serve: listen and act; other programs connect to its sockets",
@@ -29,6 +30,10 @@ EXAMPLES = options.examples(
     "assistant serve --no-microphone --uri tcp://127.0.0.1:10300: for Home Assistant",
     "assistant ctl status; assistant history; assistant service install",
 )
+
+
+TOLD = "assistant.serve"
+"""The log of what people should know anyway."""
 
 
 class LogFormat(StrEnum):
@@ -127,8 +132,7 @@ def command(
         daemon = found.daemon if mode is None else replace(found.daemon, mode=mode)
         return replace(found, audio=audio, daemon=daemon)
 
-    screen = Screen()
-    start_log(log_format, verbose)
+    log = ServiceLog(log_format, verbose)
     serving = ServeOptions(
         __version__,
         read_config,
@@ -139,26 +143,73 @@ def command(
         policy=actions,
         execute=not dry_run,
         microphone=not no_microphone,
+        log_dropped=lambda: log.dropped,
         network=allow_network,
         discoverable=discoverable,
     )
-    tell = screen.note if log_format is LogFormat.TEXT else logging.getLogger("assistant").info
-    asyncio.run(serve(serving, tell))
+    try:
+        asyncio.run(serve(serving, log.tell))
+    except AssistantError as error:
+        log.fail(str(error))
+        raise typer.Exit(error.exit_code) from error
 
 
-def start_log(log_format: LogFormat, verbose: bool) -> None:
-    """Log to standard error; a log that cannot be written stops nothing."""
-    logging.raiseExceptions = False
-    handler = logging.StreamHandler(sys.stderr)
-    if log_format is LogFormat.JSON:
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    package = logging.getLogger("assistant")
-    package.handlers = [handler]
-    package.propagate = False
-    chatty = verbose or log_format is LogFormat.JSON
-    package.setLevel(logging.INFO if chatty else logging.WARNING)
+class ServiceLog(logging.Handler):
+    """The log on standard error, other libraries' warnings included.
+
+    What cannot be written (full disk, closed terminal) is counted, and stops nothing.
+
+    Attributes:
+        dropped: lines that could not be written.
+    """
+
+    def __init__(self, log_format: LogFormat, verbose: bool) -> None:
+        super().__init__()
+        self.dropped = 0
+        self.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+        logging.captureWarnings(True)
+        logging.raiseExceptions = False
+        logging.getLogger().handlers = [self]
+        package = logging.getLogger("assistant")
+        package.handlers = []
+        package.setLevel(
+            logging.INFO if verbose or log_format is LogFormat.JSON else logging.WARNING
+        )
+        self._told = logging.getLogger(TOLD)
+        self._told.setLevel(logging.INFO)
+
+    def tell(self, line: str) -> None:
+        """What people should know, though it is no warning."""
+        self._told.info("%s", line)
+
+    def fail(self, line: str) -> None:
+        """Why it ends."""
+        self._told.error("%s", line)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        try:
+            # Not by sys.stderr, which would try again as the process ends, and fail once more.
+            line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+            if sys.stderr is None or os.write(2, line) < len(line):
+                self.dropped += 1
+        except OSError:
+            self.dropped += 1
+
+
+class TextFormatter(logging.Formatter):
+    """A log line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        from ..actions.text import one_line
+
+        line = one_line(record.getMessage())
+        if record.levelno != logging.INFO or record.name != TOLD:
+            origin = "" if record.name == TOLD else f"{record.name}: "
+            line = f"{record.levelname.lower()}: {origin}{line}"
+        traceback = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return line + traceback
 
 
 class JsonFormatter(logging.Formatter):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from . import options, serve
 from .screen import Screen
 
 app = typer.Typer(
@@ -25,10 +25,10 @@ INSTALL_EXAMPLES = options.examples(
     "assistant service install --autostart: for sessions without systemd",
 )
 
-Serve = Annotated[
+Further = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[-- OPTIONS]",
+        metavar="-- SERVE-OPTIONS",
         help="Further options of 'assistant serve'; paths among them must be absolute.",
         show_default=False,
     ),
@@ -63,7 +63,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 
 @app.command("install", epilog=INSTALL_EXAMPLES)
 def install(
-    serve: Serve = None,
+    further: Further = None,
     commands: options.Commands = None,
     bundle: options.Bundle = None,
     config: options.ConfigFile = None,
@@ -86,7 +86,7 @@ def install(
     from ..service import installation
 
     screen = Screen()
-    daemon = _daemon(commands, bundle, config, actions, serve or [])
+    daemon = _daemon(commands, bundle, config, actions, further or [])
     wanted = installation.Wanted(daemon, headless, namespaces, autostart)
     installation.install(wanted, now, force, dry_run, screen.result)
 
@@ -114,7 +114,7 @@ def status() -> None:
 
 @app.command("show")
 def show(
-    serve: Serve = None,
+    further: Further = None,
     commands: options.Commands = None,
     bundle: options.Bundle = None,
     config: options.ConfigFile = None,
@@ -126,7 +126,7 @@ def show(
     """Print the unit that 'install' would write with these options; each line says why it is."""
     from ..service import installation
 
-    daemon = _daemon(commands, bundle, config, actions, serve or [])
+    daemon = _daemon(commands, bundle, config, actions, further or [])
     wanted = installation.Wanted(daemon, headless, namespaces, autostart)
     unit, _ = installation.files_for(wanted)
     typer.echo(unit.text(), nl=False)
@@ -147,7 +147,6 @@ def _daemon(
     from typer.main import get_command
 
     from ..resources import find_bundle, find_commands, find_config
-    from . import app as assistant
 
     configuration = options.configuration(config, bundle, commands)
     folder = find_bundle(configuration.bundle)
@@ -163,8 +162,9 @@ def _daemon(
     }
     named = [(name, value) for name, value in given.items() if value is not None]
     daemon = [*(part for name, value in named for part in (name, _absolute(value))), *further]
-    serve = get_command(assistant).commands["serve"]  # type: ignore[attr-defined]
-    with serve.make_context("assistant serve", list(daemon)):  # a mistake in them is an error now
+    reader = typer.Typer()
+    reader.command()(serve.command)
+    with get_command(reader).make_context("assistant serve", list(daemon)):  # or a mistake is told
         return daemon
 
 

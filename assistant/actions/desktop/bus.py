@@ -69,10 +69,11 @@ async def connect() -> MessageBus:
 
 
 async def disconnect(bus: MessageBus) -> None:
-    """End a connection, and wait until its socket is closed."""
-    bus.disconnect()
+    """End a connection, and wait until its socket is closed; it may have been lost before."""
+    if bus.connected:
+        bus.disconnect()
     ended = bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
-    await asyncio.wait([asyncio.ensure_future(ended)], timeout=1.0)
+    await asyncio.wait_for(asyncio.gather(ended, return_exceptions=True), 1.0)
 
 
 async def call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -90,8 +91,15 @@ def _wtype_press(chords: Sequence[Chord], timeout_s: float) -> str:
 
 
 def _xdotool_type(text: str, timeout_s: float) -> str:
-    options = ["--clearmodifiers", "--delay", "12", "--file", "-"]
-    return run(["xdotool", "type", *options], timeout_s, given=text)
+    """A letter that no key of the layout has gets one for the time of its press.
+
+    A program under load may look only after that; hence more milliseconds for those.
+    """
+    for piece in re.findall(r"[ -~]+|[^ -~]+", text):
+        delay_ms = "12" if piece.isascii() else "50"
+        options = ["--clearmodifiers", "--delay", delay_ms, "--file", "-"]
+        run(["xdotool", "type", *options], timeout_s, given=piece)
+    return ""
 
 
 def _dotool_type(text: str, timeout_s: float) -> str:
