@@ -46,9 +46,12 @@ know each other: that is what makes a stage a stage.
 ONLY_IN = {"sounddevice": "audio", "webrtcvad": "vad", "subprocess": "actions"}
 """Libraries that touch the machine, and the one module or package that may import each."""
 
-ON_DEMAND = {"sounddevice", "webrtcvad", "assistant.training", "assistant.evaluation"}
-"""Imported inside functions only: the assistant starts without PortAudio, and without training or
-evaluation."""
+ON_DEMAND = {
+    *("sounddevice", "webrtcvad", "dbus_fast", "aiomqtt"),
+    *("assistant.training", "assistant.evaluation"),
+}
+"""Imported inside functions only: the assistant starts without PortAudio, without the extras of the
+desktop, and without training or evaluation."""
 
 FORBIDDEN = {
     **dict.fromkeys(

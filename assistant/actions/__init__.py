@@ -1,6 +1,6 @@
 """From intent to deed: a policy file says which action each intent stands for, and no other.
 
-    Intent ──policy──▸ Rule ──defaults, map──▸ slot values ──▸ log │ run │ http ──▸ ActionResult
+    Intent ──policy──▸ Rule ──defaults, map──▸ slot values ──▸ log │ run │ … ──▸ ActionResult
 
     dialogue.py       asks before what needs it, takes yes, no and undo
     cool_down.py      what is not repeated at once
@@ -10,11 +10,11 @@
     rule.py           when an action applies and is confirmed, what takes it back, its slot values
     written.py        what command files say their intents do, checked against what can be said
     kinds.py          the kinds of action there are, and how to add one
-    log.py, run.py, http.py, reply.py
-                      one kind each, named as in the policy file
+    log.py, run.py, http.py, home_assistant.py, mqtt.py, reply.py, desktop/
+                      one kind each, named as in the policy file; those of the desktop
     placeholders.py, json_template.py
                       `{slot}` in a text, and in the texts of a JSON value
-    environment.py, limits.py, text.py
+    environment.py, limits.py, process.py, text.py
                       what the kinds have in common
 
 What was said is data. A slot value is put in place once, after the policy was parsed: it becomes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import time
 import urllib.error
@@ -16,7 +15,7 @@ from typing import Any
 
 from ..errors import ActionError
 from . import json_template
-from .environment import VARIABLE, check_names
+from .environment import VARIABLE, check_fixed_text, check_names, with_variables
 from .limits import OUTPUT_LIMIT, check_timeout
 from .placeholders import Slots, expand, without_placeholders
 
@@ -92,7 +91,7 @@ class HttpAction:
         """Send it; returns the body of the answer."""
         url, body = self.address(slots), self.body(slots)
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        headers |= {n: _with_variables(n, v) for n, v in self.headers.items()}
+        headers |= {n: _header(n, v) for n, v in self.headers.items()}
         request = urllib.request.Request(  # noqa: S310 - http or https, checked by _check_url
             url, body.encode() if body is not None else None, headers, method=self.method
         )
@@ -131,18 +130,13 @@ def _how_it_answered(error: urllib.error.HTTPError) -> str:
     return f"HTTP status {error.code} {error.reason}"
 
 
-def _with_variables(name: str, value: str) -> str:
+def _header(name: str, template: str) -> str:
     """The value of header `name` with environment variables in place."""
-
-    def variable(match: re.Match[str]) -> str:
-        text = os.environ.get(match[1], "")
-        if not text:
-            raise ActionError(f"header {name} needs the environment variable {match[1]}: set it")
-        if not (text.isascii() and text.isprintable()):  # the text itself is a secret
-            raise ActionError(f"{match[1]} has a line break or a letter no header may have")
-        return text
-
-    return VARIABLE.sub(variable, value)
+    value = with_variables(f"header {name}", template)
+    if not (value.isascii() and value.isprintable()):  # the text itself is a secret
+        names = ", ".join(VARIABLE.findall(template))
+        raise ActionError(f"{names} has a line break or a letter no header may have")
+    return value
 
 
 def _check_url(url: str) -> None:
@@ -162,8 +156,4 @@ def _check_header(name: str, value: str, environment: Sequence[str]) -> None:
         raise ValueError(f"header {name!r} is no header's name")
     if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
         raise ValueError(f"header {name}: write one line of ASCII text, in quotes")
-    for variable in VARIABLE.findall(value):
-        if variable not in environment:
-            raise ValueError(f"header {name}: write 'environment: [{variable}]' to allow it")
-    if re.search("[{}]", VARIABLE.sub("", value)):
-        raise ValueError(f"header {name}: no slots here: write fixed text, or ${{VARIABLE}}")
+    check_fixed_text(f"header {name}", value, environment)

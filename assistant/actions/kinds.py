@@ -11,8 +11,10 @@ from .desktop.open import OpenAction
 from .desktop.press import KeyAction, TypeAction
 from .desktop.volume import VolumeAction
 from .desktop.windows import WindowAction, WorkspaceAction
+from .home_assistant import HomeAssistantAction
 from .http import HttpAction
 from .log import LogAction
+from .mqtt import MqttAction
 from .placeholders import Slots
 from .reply import ReplyAction
 from .run import RunAction
@@ -40,6 +42,8 @@ ACTION_KINDS: dict[str, type[Action]] = {
     "log": LogAction,
     "run": RunAction,
     "http": HttpAction,
+    "home_assistant": HomeAssistantAction,
+    "mqtt": MqttAction,
     "reply": ReplyAction,
     "media": MediaAction,
     "volume": VolumeAction,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -74,7 +76,8 @@ class CommandsSource:
         if not (folder / "config.yaml").is_file():
             tell(f"compiling {self.named}")
             await self._compile(folder)
-        folder.touch()  # the ones used last stay
+        with contextlib.suppress(OSError):
+            folder.touch()  # the ones used last stay
         await asyncio.to_thread(_forget, shelf)
         return str(folder)
 
@@ -92,29 +95,44 @@ class CommandsSource:
         return digest.hexdigest()[:16]
 
     async def _compile(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(prefix=".compiling-", dir=folder.parent) as made:
-            output = Path(made) / "commands"
-            argv = (sys.executable, "-m", "assistant", "train", self.named)
-            process = await asyncio.create_subprocess_exec(
-                *(*argv, "-o", str(output), "--bundle", self.bundle),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            try:
-                _, errors = await asyncio.wait_for(process.communicate(), COMPILE_TIMEOUT_S)
-            except BaseException:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryDirectory(prefix=".compiling-", dir=folder.parent) as made:
+                output = Path(made) / "commands"
+                await self._train(output)
+                if not folder.exists():
+                    output.rename(folder)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.named} cannot be compiled: {folder.parent}: {error.strerror}"
+            ) from error
+
+    async def _train(self, output: Path) -> None:
+        argv = (sys.executable, "-m", "assistant", "train", self.named)
+        process = await asyncio.create_subprocess_exec(
+            *(*argv, "-o", str(output), "--bundle", self.bundle),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a group, since it forks
+        )
+        try:
+            async with asyncio.timeout(COMPILE_TIMEOUT_S):
+                _, errors = await process.communicate()
+        except TimeoutError as error:
+            raise ConfigError(
+                f"{self.named}: not compiled within {COMPILE_TIMEOUT_S:g} s; split it into smaller "
+                "sets, or compile it once with 'assistant train'"
+            ) from error
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-                raise
-            if process.returncode:
-                said = errors.decode(errors="replace").strip().splitlines()
-                line = said[-1].removeprefix("error: ") if said else "it failed without a word"
-                raise ConfigError(line)
-            if not folder.exists():
-                output.rename(folder)
+        if process.returncode:
+            said = errors.decode(errors="replace").strip().splitlines()
+            line = said[-1].removeprefix("error: ") if said else "it failed without a word"
+            raise ConfigError(line)
 
 
 def _forget(shelf: Path) -> None:

@@ -92,11 +92,16 @@ class ControlServer:
         connection = _Connection(writer)
         try:
             if self.clients > MOST_CLIENTS:
-                await connection.refuse(None, f"{MOST_CLIENTS} clients are connected; close one")
+                self.refused += 1
+                await connection.refuse(f"{MOST_CLIENTS} clients are connected; close one")
             elif await self._is_known(reader, connection):
                 await self._answer(reader, connection)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             pass  # the client has gone, does not read, or the daemon ends
+        except asyncio.LimitOverrunError:
+            self.refused += 1
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await connection.refuse(f"a line has {LINE_LIMIT} bytes at most")
         finally:
             self.clients -= 1
             self._tasks.discard(task)
@@ -107,14 +112,14 @@ class ControlServer:
             return True
         line = await asyncio.wait_for(_line(reader), HELLO_TIMEOUT_S)
         said: Any = None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             said = json.loads(line or "null")
         token = said.get("token") if isinstance(said, dict) else None
-        if isinstance(token, str) and hmac.compare_digest(token.encode(), self._token.encode()):
+        if isinstance(token, str) and hmac.compare_digest(_bytes(token), _bytes(self._token)):
             await connection.send({"ok": True})
             return True
         self.refused += 1
-        await connection.refuse(None, 'say {"type": "hello", "token": "…"} first')
+        await connection.refuse('say {"type": "hello", "token": "…"} first')
         return False
 
     async def _answer(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
@@ -150,8 +155,8 @@ class ControlServer:
         return identity, {"ok": False, "error": reason}
 
     def _subscribe(self, values: Mapping[str, Any], connection: _Connection) -> Fact:
-        names = values.get("events", list(EVENTS))
-        if not isinstance(names, list) or not set(map(str, names)) <= set(EVENTS):
+        names = taken(values, events=(list(EVENTS), list))["events"]
+        if not set(map(str, names)) <= set(EVENTS):
             raise UsageError(f"events: a list of some of {', '.join(EVENTS)}")
         if connection.events is not None:
             raise UsageError("this connection has subscribed already; open another one")
@@ -181,12 +186,12 @@ class _Connection:
         """One line; raises TimeoutError where the client does not read."""
         line = json.dumps(fact, ensure_ascii=False, separators=(",", ":"))
         async with self._lock:
-            self._writer.write(line.encode() + b"\n")
+            self._writer.write(_bytes(line) + b"\n")
             await asyncio.wait_for(self._writer.drain(), WRITE_TIMEOUT_S)
 
-    async def refuse(self, identity: object, reason: str) -> None:
+    async def refuse(self, reason: str) -> None:
         """An error that is followed by the end."""
-        await self.send({"ok": False, "error": reason} | ({"id": identity} if identity else {}))
+        await self.send({"ok": False, "error": reason})
 
     def abort(self) -> None:
         """End it at once."""
@@ -204,12 +209,37 @@ class _Connection:
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes | None:
-    """The next line; None at the end, and where it is too long to be one."""
+    """The next line; None at the end.
+
+    Raises:
+        asyncio.LimitOverrunError: it is longer than `LINE_LIMIT`.
+    """
     try:
-        line = await reader.readline()
-    except ValueError as error:  # longer than `LINE_LIMIT`
-        raise ConnectionError(f"a line of more than {LINE_LIMIT} bytes") from error
-    return line or None
+        return await reader.readuntil()
+    except asyncio.IncompleteReadError as error:
+        return error.partial or None
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; half a character becomes the escape that JSON knows."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def taken(values: Mapping[str, Any], **keys: tuple[Any, type]) -> dict[str, Any]:
+    """The values of a request: defaults in the place of those that are absent; … has none.
+
+    Raises:
+        UsageError: one is missing, unknown or of another type.
+    """
+    for key in values:
+        if key not in keys:
+            known = f"one of: {', '.join(keys)}" if keys else "it takes none"
+            raise UsageError(f"unknown key '{key}'; {known}")
+    found = {key: values.get(key, default) for key, (default, _) in keys.items()}
+    for key, (default, kind) in keys.items():
+        if found[key] is ... or (found[key] is not default and type(found[key]) is not kind):
+            raise UsageError(f"{key}: expected {kind.__name__}, found {values.get(key)!r}")
+    return found
 
 
 def read_token(path: Path) -> str:

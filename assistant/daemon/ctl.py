@@ -44,9 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             connection.settimeout(None)
             for line in lines:
-                sys.stdout.write(line)
-                sys.stdout.flush()
-    except (ConnectionError, FileNotFoundError, TimeoutError, OSError) as error:
+                if not _written(line):
+                    break
+    except ValueError:
+        print(f"error: {options.socket} speaks another protocol", file=sys.stderr)  # noqa: T201
+        return 3
+    except OSError as error:
         print(f"error: {_no_daemon(options.socket, error)}", file=sys.stderr)  # noqa: T201
         return 3
     except KeyboardInterrupt:
@@ -54,14 +57,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _written(line: str) -> bool:
+    """Whether whoever reads standard output, such as `head`, still does."""
+    try:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Or else Python tries again as it ends, and says so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
 def default_socket() -> str:
     """Where the control socket is, if nobody says otherwise."""
     named = os.environ.get("ASSISTANT_SOCKET", "")
     if named:
         return named
+    return f"{default_folder()}/control.sock"
+
+
+def default_folder() -> str:
+    """Where the daemon's sockets are: in $XDG_RUNTIME_DIR, or a folder of the user's in /tmp."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = f"{runtime}/assistant" if runtime.startswith("/") else f"/tmp/assistant-{os.getuid()}"  # noqa: S108
-    return f"{folder}/control.sock"
+    if runtime.startswith("/"):
+        return f"{runtime}/assistant"
+    return f"/tmp/assistant-{os.getuid()}"  # noqa: S108 - `sockets` checks whose it is
 
 
 def _parser() -> argparse.ArgumentParser:

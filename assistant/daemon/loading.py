@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -66,18 +67,39 @@ class Loader:
         runner = await asyncio.to_thread(engine.actions, self.execute, self.policy)
         return Loaded(config, engine, runner, contexts)
 
-    async def changes(self, config: AssistantConfig) -> AsyncIterator[None]:
-        """One item for each time that files change; ends at once where nothing watches them."""
+    def watched(self, config: AssistantConfig) -> frozenset[Path]:
+        """The files and folders whose change means another reading, links followed as well."""
+        named = (config.commands, *config.daemon.contexts.values())
+        sets = [path for name in named for path in CommandsSource(name, config.bundle).watched]
+        found = [path.absolute() for path in (*sets, *self.files)]
+        return frozenset((*found, *(path.resolve() for path in found)))
+
+    async def changed(self, watched: frozenset[Path]) -> bool:
+        """Wait until something of it changes; False where nothing can watch it."""
         try:
             from watchfiles import awatch  # noqa: PLC0415 - an extra
         except ImportError:
             logger.info("files are not watched: pip install 'assistant[daemon]'; SIGHUP reloads")
-            return
-        paths = self._watched(config)
-        if not paths:
-            return
-        async for _ in awatch(*paths, debounce=SETTLE_MS, recursive=True, rust_timeout=1000):
-            yield
+            return False
+
+        def is_meant(_: object, changed: str) -> bool:
+            path = Path(changed)
+            if path.name.startswith(".") or path.name.endswith("~"):
+                return False  # what editors keep beside
+            return path in watched or any(folder in path.parents for folder in watched)
+
+        # The folder around is watched too: editors and `assistant train` put another in the place.
+        folders = {path.parent for path in watched}
+        folders |= {inner for path in watched for inner in (path, *path.rglob("*"))}
+        places = [folder for folder in folders if folder.is_dir()]
+        changes = awatch(*places, watch_filter=is_meant, debounce=SETTLE_MS, recursive=False)
+        try:
+            async with aclosing(changes):
+                async for _ in changes:
+                    return True
+        except OSError as error:
+            logger.warning("files are not watched: %s; SIGHUP reloads", error)
+        return False
 
     async def _engine(self, config: AssistantConfig, named: str, before: Engine | None) -> Engine:
         folder = await CommandsSource(named, config.bundle).compiled(self.tell)
@@ -87,11 +109,6 @@ class Loader:
         engine = await asyncio.to_thread(Engine.load, wanted)
         await asyncio.to_thread(_warm_up, engine)
         return engine
-
-    def _watched(self, config: AssistantConfig) -> list[Path]:
-        named = (config.commands, *config.daemon.contexts.values())
-        sets = [path for name in named for path in CommandsSource(name, config.bundle).watched]
-        return [path for path in (*sets, *self.files) if path.exists()]
 
 
 def _warm_up(engine: Engine) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .microphone import MicrophoneThread
     from .reloading import Reloader
+    from .serve import ServeOptions
     from .wyoming_server import WyomingServer
 
 
@@ -26,6 +27,7 @@ class Running(Protocol):
     stage: str
     stages: dict[str, float]
     started: float
+    options: ServeOptions
     hub: Hub
     journal: Journal
     control: ControlServer | None
@@ -63,6 +65,16 @@ def metrics(service: Running) -> Iterator[Metric]:
     yield Metric.of(
         "counter", "events_dropped", "Events lost by slow subscribers", float(hub.dropped)
     )
+    for what, lost in (
+        ("log", service.options.log_dropped()),
+        ("journal", service.journal.dropped),
+    ):
+        yield Metric.of(
+            "counter",
+            f"{what}_dropped",
+            f"Lines of the {what} that could not be written",
+            float(lost),
+        )
     yield from _of_clients(service)
     yield from _of_daemon(service)
 
@@ -112,11 +124,6 @@ def _of_daemon(service: Running) -> Iterator[Metric]:
         ("stream_failures", "Streams that failed", counts.failures),
         ("encoder_batches", "Batches of the streaming pass", batches),
         ("encoder_steps", "Steps of single streams in them", steps),
-        (
-            "journal_dropped",
-            "Lines of the journal that could not be written",
-            service.journal.dropped,
-        ),
     ):
         yield Metric.of("counter", name, help_text, float(value))
     yield Metric.of("gauge", "streams", "Streams that are open", float(daemon.streams.open))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Callable
 
 from ..config import AssistantConfig
-from ..errors import AssistantError
+from ..errors import AssistantError, ConfigError
 from .daemon import Daemon
 from .hub import Fact
 from .loading import Loader
 from .notify import ServiceManager
+
+logger = logging.getLogger(__name__)
 
 CONTEXT_S = 0.5
 """Seconds between looks at the active window."""
@@ -62,9 +64,12 @@ class Reloader:
                 self.counts["failed"] += 1
                 self._tell(f"the old commands stay: {error}")
                 self._daemon.hub.publish("reload-failed", reason=str(error))
-                raise
-            finally:
                 self._manager.ready(self.status)
+                if isinstance(error, OSError):
+                    reason = f"{error.filename}: {error.strerror}"
+                    raise ConfigError(reason) from error
+                raise
+            self._manager.ready(self.status)
             self._config = loaded.config
             self.counts["done"] += 1
             named, intents = loaded.config.commands, len(loaded.engine.commands.intents)
@@ -74,20 +79,30 @@ class Reloader:
             return facts
 
     async def reload_quietly(self) -> None:
-        """`reload`, where nobody waits for what comes of it; it was told."""
-        with contextlib.suppress(AssistantError):
+        """`reload`, where nobody waits for what comes of it; what went wrong was told."""
+        try:
             await self.reload()
+        except AssistantError:
+            pass
+        except Exception:
+            logger.exception("a reload failed")
 
     async def watch(self) -> None:
         """Reload when files change; what is watched may change with them."""
-        watching = True
-        while watching:
-            watching = False
-            async for _ in self._loader.changes(self._config):
-                watching = True
-                break
-            if watching:
+        watched = await asyncio.to_thread(self._loader.watched, self._config)
+        waiting = asyncio.create_task(self._loader.changed(watched))
+        try:
+            while await waiting:
+                # From before they are read, so that what changes meanwhile counts as well.
+                waiting = asyncio.create_task(self._loader.changed(watched))
+                await asyncio.sleep(0)
                 await self.reload_quietly()
+                other = await asyncio.to_thread(self._loader.watched, self._config)
+                if other != watched:
+                    waiting.cancel()
+                    watched, waiting = other, asyncio.create_task(self._loader.changed(other))
+        finally:
+            waiting.cancel()
 
     async def follow_window(self) -> None:
         """Listen by the commands of the application whose window is active."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..grammar.sampling import sample_sentence
+from .control import taken
 from .daemon import Daemon
 from .hub import Fact
 from .listening import Mode
@@ -23,13 +24,10 @@ Values = Mapping[str, Any]
 class Requests:
     """What may be asked of a daemon that is ready."""
 
-    def __init__(
-        self, daemon: Daemon, reload: Callable[[], Awaitable[Fact]], stop: Callable[[], None]
-    ) -> None:
-        """reload: reads configuration and commands again; raises AssistantError. stop: ends all."""
+    def __init__(self, daemon: Daemon, reload: Callable[[], Awaitable[Fact]]) -> None:
+        """reload: reads configuration and commands again; raises AssistantError."""
         self._daemon = daemon
         self._reload = reload
-        self._stop = stop
         self._kinds: dict[str, Callable[[Values], Awaitable[Fact]]] = {
             "talk": self._talk,
             "mute": self._mute,
@@ -39,7 +37,6 @@ class Requests:
             "commands": self._commands,
             "last": self._last,
             "reload": self._reloaded,
-            "stop": self._stopped,
         }
 
     async def handle(self, kind: str, values: Values) -> Fact:
@@ -49,41 +46,41 @@ class Requests:
             UsageError: there is no such request, or it cannot be done.
         """
         if kind not in self._kinds:
-            known = ", ".join(("status", "subscribe", *self._kinds))
+            known = ", ".join(("status", "subscribe", *self._kinds, "stop"))
             raise UsageError(f"unknown request '{kind}'; one of: {known}")
         return await self._kinds[kind](values)
 
     async def _talk(self, values: Values) -> Fact:
-        wanted = _taken(values, do=("toggle", str))["do"]
+        wanted = taken(values, do=("toggle", str))["do"]
         if wanted not in ("start", "stop", "toggle"):
             raise UsageError(f"do: found '{wanted}'; one of: start, stop, toggle")
         return {"talking": self._daemon.ears.talk(wanted)}
 
     async def _mute(self, values: Values) -> Fact:
-        wanted = _taken(values, on=(None, bool))["on"]
+        wanted = taken(values, on=(None, bool))["on"]
         muted = not self._daemon.ears.listening.muted if wanted is None else wanted
         self._daemon.ears.mute(muted)
         return {"muted": muted}
 
     async def _mode(self, values: Values) -> Fact:
-        self._daemon.ears.set_mode(Mode.of(_taken(values, mode=(..., str))["mode"]))
+        self._daemon.ears.set_mode(Mode.of(taken(values, mode=(..., str))["mode"]))
         return {"mode": self._daemon.ears.listening.mode.value}
 
     async def _say(self, values: Values) -> Fact:
-        taken = _taken(values, text=(..., str), act=(True, bool))
-        if not 0 < len(taken["text"]) <= LONGEST_TEXT:
+        asked = taken(values, text=(..., str), act=(True, bool))
+        if not 0 < len(asked["text"]) <= LONGEST_TEXT:
             raise UsageError(f"text: a sentence of at most {LONGEST_TEXT} characters")
-        return await self._daemon.say(taken["text"], taken["act"])
+        return await self._daemon.say(asked["text"], asked["act"])
 
     async def _answer(self, values: Values) -> Fact:
-        taken = _taken(values, answer=(..., str), question=("", str))
-        if taken["answer"] not in ("yes", "no", "undo"):
-            raise UsageError(f"answer: found '{taken['answer']}'; one of: yes, no, undo")
-        result = await self._daemon.answer(taken["answer"], taken["question"], "control")
+        asked = taken(values, answer=(..., str), question=("", str))
+        if asked["answer"] not in ("yes", "no", "undo"):
+            raise UsageError(f"answer: found '{asked['answer']}'; one of: yes, no, undo")
+        result = await self._daemon.answer(asked["answer"], asked["question"], "control")
         return {"status": result.status.value, "description": result.description}
 
     async def _commands(self, values: Values) -> Fact:
-        _taken(values)
+        taken(values)
         engine = self._daemon.streams.engine
         commands, rng = engine.commands, random.Random(0)  # noqa: S311 - examples, no secrets
         examples: dict[str, str] = {}
@@ -108,33 +105,11 @@ class Requests:
         }
 
     async def _last(self, values: Values) -> Fact:
-        _taken(values)
+        taken(values)
         if self._daemon.last is None:
             raise UsageError("nothing was heard yet")
         return {"last": self._daemon.last}
 
     async def _reloaded(self, values: Values) -> Fact:
-        _taken(values)
+        taken(values)
         return await self._reload()
-
-    async def _stopped(self, values: Values) -> Fact:
-        _taken(values)
-        self._stop()
-        return {}
-
-
-def _taken(values: Values, **keys: tuple[Any, type]) -> dict[str, Any]:
-    """The values of a request: defaults in the place of those that are absent; … has none.
-
-    Raises:
-        UsageError: one is missing, unknown or of another type.
-    """
-    for key in values:
-        if key not in keys:
-            known = f"one of: {', '.join(keys)}" if keys else "it takes none"
-            raise UsageError(f"unknown key '{key}'; {known}")
-    taken = {key: values.get(key, default) for key, (default, _) in keys.items()}
-    for key, (default, kind) in keys.items():
-        if taken[key] is ... or (taken[key] is not default and type(taken[key]) is not kind):
-            raise UsageError(f"{key}: expected {kind.__name__}, found {values.get(key)!r}")
-    return taken

@@ -22,8 +22,9 @@ from ..actions.journal import Journal
 from ..config import AssistantConfig
 from ..errors import ConfigError, UsageError
 from ..resources import state_folder
-from .control import ControlServer, read_token
+from .control import ControlServer, read_token, taken
 from .hub import Fact, Hub
+from .memory import bound_memory
 from .notify import ServiceManager
 from .sockets import Address, runtime_folder
 from .sockets import Listening as Opened
@@ -54,6 +55,8 @@ class ServeOptions:
     policy: str | None = None
     execute: bool = True
     microphone: bool = True
+    log_dropped: Callable[[], int] = lambda: 0
+    """How many lines of the log could not be written."""
     network: bool = False
     """Whether Wyoming may be reached from other machines, which have no password to say."""
     discoverable: bool = False
@@ -73,6 +76,7 @@ class Service:
         self.reloader: Reloader | None = None
         self._tell = tell
         self._manager = ServiceManager.from_environment()
+        self._starting: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._config = AssistantConfig()
         self.daemon: Daemon | None = None
@@ -96,19 +100,24 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        self._starting = asyncio.create_task(self._start())
         try:
-            await self._start()
-            seconds = time.monotonic() - self.started
-            self._set_stage("ready")
-            self._tell(f"ready after {seconds:.1f} s: {self._listed_stages()}")
-            self._manager.ready(self.reloader.status if self.reloader else "")
-            await self._stopping.wait()
+            await asyncio.wait((self._starting,))
+            if not self._starting.cancelled():
+                self._starting.result()
+                seconds = time.monotonic() - self.started
+                self._set_stage("ready")
+                self._tell(f"ready after {seconds:.1f} s: {self._listed_stages()}")
+                self._manager.ready(self.reloader.status if self.reloader else "")
+                await self._stopping.wait()
         finally:
             await self._close()
 
     def stop(self) -> None:
-        """End, once what is being done is done."""
+        """End, once what is being done is done; a start is called off."""
         self._stopping.set()
+        if self._starting is not None:
+            self._starting.cancel()
 
     async def _start(self) -> None:
         with self._timed("sockets"):
@@ -182,7 +191,7 @@ class Service:
         return ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.stages.items())
 
     async def _open_control(self) -> None:
-        address = Address.of(self.options.control or f"unix://{runtime_folder()}/control.sock")
+        address = _address(self.options.control, "control.sock")
         token = "" if address.path is not None else read_token(state_folder() / "control.token")
         self.control = ControlServer(self, self.hub, token)
         opened = await self.control.start(address)
@@ -196,8 +205,7 @@ class Service:
         from .wyoming_server import WyomingServer  # noqa: PLC0415
 
         assert self.daemon is not None  # noqa: S101 - it was assembled before
-        named = self.options.wyoming or self._config.daemon.wyoming
-        address = Address.of(named or f"unix://{runtime_folder()}/wyoming.sock")
+        address = _address(self.options.wyoming or self._config.daemon.wyoming, "wyoming.sock")
         act = self.daemon.act if self._config.daemon.wyoming_acts else None
         self.wyoming = WyomingServer(self.daemon.streams, act, self.options.version)
         opened = await self.wyoming.start(address, allow_network=self.options.network)
@@ -244,7 +252,7 @@ class Service:
         daemon = Daemon(loaded, dialogue, self.hub, when)
         daemon.ears.set_mode(Mode.of(config.daemon.mode))
         self.reloader = Reloader(loader, daemon, config, self._manager, self._tell)
-        self._requests = Requests(daemon, self.reloader.reload, self.stop)
+        self._requests = Requests(daemon, self.reloader.reload)
         return daemon
 
     def _hang_up(self) -> None:
@@ -265,10 +273,11 @@ class Service:
     # ── requests ──────────────────────────────────────────────────────────────────────────────
 
     async def handle(self, kind: str, values: Mapping[str, Any]) -> Fact:
-        """See `control.Controlled`; `status` is answered at any time."""
-        if kind == "status":
-            return self.status()
-        if kind == "stop":
+        """See `control.Controlled`; `status` and `stop` are answered at any time."""
+        if kind in ("status", "stop"):
+            taken(values)
+            if kind == "status":
+                return self.status()
             self.stop()
             return {}
         if self._requests is None:
@@ -289,7 +298,13 @@ class Service:
         }
 
 
+def _address(named: str | None, socket: str) -> Address:
+    """What was named, or the daemon's own socket of this name."""
+    return Address.of(named) if named else Address(path=runtime_folder() / socket)
+
+
 def _load_libraries() -> None:
+    bound_memory()
     from .. import engine  # noqa: F401, PLC0415
     from . import daemon  # noqa: F401, PLC0415
 

@@ -9,13 +9,13 @@ import ipaddress
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
+from .ctl import default_folder
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -24,11 +24,8 @@ LINE_LIMIT = 65_536
 
 
 def runtime_folder() -> Path:
-    """Where sockets lie: $XDG_RUNTIME_DIR/assistant, or a folder of the user's own in /tmp."""
-    named = os.environ.get("XDG_RUNTIME_DIR", "")
-    if named and Path(named).is_absolute():
-        return Path(named) / "assistant"
-    return Path(tempfile.gettempdir()) / f"assistant-{os.getuid()}"
+    """Where sockets lie, as `assistant ctl` looks for them."""
+    return Path(default_folder())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +75,21 @@ class Address:
 class Listening:
     """A server that accepts connections.
 
-    address: where, with the port that was given to port 0.
+    address: where, with the port that was given to port 0. file: which one a unix socket's is.
     """
 
     server: asyncio.Server
     address: Address
+    file: tuple[int, int] | None = None
 
     async def close(self) -> None:
         """Accept no more; the socket's file goes, if it is still this server's."""
         self.server.close()
-        if self.address.path is not None:
+        path = self.address.path
+        if path is not None:
             with contextlib.suppress(OSError):
-                self.address.path.unlink()
+                if _identity(path) == self.file:
+                    path.unlink()
 
 
 async def serve(address: Address, accept: Serve, what: str) -> Listening:
@@ -112,17 +112,34 @@ async def serve(address: Address, accept: Serve, what: str) -> Listening:
             port = server.sockets[0].getsockname()[1]
             return Listening(server, Address(host=address.host, port=port))
         _clear(address.path, what)
-        before = os.umask(0o177)
-        try:
-            server = await asyncio.start_unix_server(accept, address.path, limit=LINE_LIMIT)
-        finally:
-            os.umask(before)
+        bound = _bound(address.path)
+        file = _identity(address.path)
+        server = await asyncio.start_unix_server(accept, sock=bound, limit=LINE_LIMIT)
     except OSError as error:
         raise UsageError(
             f"{what} cannot be opened at {address}: {error.strerror or error}; "
             "choose another address, or stop what uses it"
         ) from error
-    return Listening(server, address)
+    return Listening(server, address, file)
+
+
+def _bound(path: Path) -> socket.socket:
+    """A unix socket that was private from its first moment on."""
+    bound = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    except BaseException:
+        bound.close()
+        raise
+    finally:
+        os.umask(before)
+    return bound
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
 
 
 def _clear(path: Path, what: str) -> None:

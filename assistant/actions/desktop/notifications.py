@@ -117,7 +117,7 @@ class NotifyAction:
     def describe(self, slots: Slots) -> str:
         """Title and body."""
         title, body = expand(self.title, slots), expand(self.body, slots)
-        return f"{title}: {body}" if body else title
+        return f"notification '{title}: {body}'" if body else f"notification '{title}'"
 
     def perform(self, slots: Slots) -> str:
         """Show it; does not wait until it is seen."""

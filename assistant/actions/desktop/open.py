@@ -52,7 +52,7 @@ class OpenAction:
 
     def describe(self, slots: Slots) -> str:
         """What is opened."""
-        return self._filled(slots)
+        return f"open {self._filled(slots)}"
 
     def perform(self, slots: Slots) -> str:
         """Open it; what it shows stays open."""

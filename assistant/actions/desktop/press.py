@@ -39,7 +39,7 @@ class KeyAction:
 
     def describe(self, slots: Slots) -> str:
         """The keys."""
-        return expand(self.keys, slots)
+        return f"press {expand(self.keys, slots)}"
 
     def perform(self, slots: Slots) -> str:
         """Press them, one chord after the other."""
@@ -74,7 +74,7 @@ class TypeAction:
 
     def describe(self, slots: Slots) -> str:
         """The text."""
-        return expand(self.text, slots)
+        return f"type '{expand(self.text, slots)}'"
 
     def perform(self, slots: Slots) -> str:
         """Type it."""

@@ -61,8 +61,8 @@ class VolumeAction:
         """The command, and by or to how much."""
         command = expand(self.command, slots)
         if command == "set":
-            return f"set to {slot_text(self._level(slots))} %"
-        return f"{command} by {self.step:g} %" if command in ("up", "down") else command
+            return f"volume to {slot_text(self._level(slots))} %"
+        return f"volume {command}" + (f" by {self.step:g} %" if command in ("up", "down") else "")
 
     def perform(self, slots: Slots) -> str:
         """Run the program that works, to its end."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import ActionError
 from .programs import run
-from .session import Session
+from .session import Session, session, session_name
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,26 @@ WINDOW_MANAGERS: Mapping[Session, WindowManager] = {
     Session.HYPRLAND: Hyprland(),
 }
 """Those that let a program control windows; GNOME's and KDE's on Wayland do not."""
+
+
+def window_manager() -> WindowManager:
+    """The window manager of this session.
+
+    Raises:
+        ActionError: it lets no program control windows, or there is no session.
+    """
+    kind = session()
+    if manager := WINDOW_MANAGERS.get(kind):
+        return manager
+    if kind is Session.NONE:
+        raise ActionError(
+            "there is no desktop session (neither DISPLAY nor WAYLAND_DISPLAY is set): start the "
+            "assistant in it"
+        )
+    raise ActionError(
+        f"{session_name()} lets no program see or control windows and workspaces; log in to a "
+        "session of X11, Sway or Hyprland for that, or use the keys of your desktop with 'key'"
+    )
 
 
 def _json(argv: list[str], timeout_s: float) -> Any:

@@ -1,9 +1,7 @@
-"""`window` and `workspace`: where the session lets a program control them; and what is active."""
+"""`window` and `workspace`: where the session lets a program control them."""
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,10 +9,8 @@ from ...errors import ActionError
 from ..limits import check_timeout
 from ..placeholders import Slots, expand, placeholders
 from ..text import slot_text
-from .session import Session, session, session_name
-from .window_managers import WINDOW_MANAGERS, WindowManager
-
-logger = logging.getLogger(__name__)
+from .session import session_name
+from .window_managers import WindowManager, window_manager
 
 OPERATIONS = ("close", "minimize", "maximize", "restore", "fullscreen", "focus")
 LAST_WORKSPACE = 99
@@ -31,7 +27,7 @@ class WindowAction:
     operation: str
     """One of `OPERATIONS`; placeholders for a slot that says one."""
     application: str = ""
-    """For `focus`: the application, as `active_window` names it; placeholders."""
+    """For `focus`: the application, as `ActiveWindow` names it; placeholders."""
     timeout_s: float = 5.0
     """Seconds for each program."""
 
@@ -58,7 +54,7 @@ class WindowAction:
         """Tell the window manager."""
         operation = expand(self.operation, slots)
         _check_operation(operation, ActionError)
-        manager = _window_manager()
+        manager = window_manager()
         if operation == "focus":
             self._focus(manager, expand(self.application, slots))
             return ""
@@ -105,68 +101,11 @@ class WorkspaceAction:
         """Tell the window manager."""
         workspace = expand(self._text(), slots)
         _check_workspace(workspace, ActionError)
-        _window_manager().switch(workspace, self.timeout_s)
+        window_manager().switch(workspace, self.timeout_s)
         return ""
 
     def _text(self) -> str:
         return slot_text(self.to) if isinstance(self.to, str | int | float) else str(self.to)
-
-
-@dataclass(frozen=True)
-class ActiveWindow:
-    """The window that has the focus."""
-
-    application: str
-    """`app_id` on Wayland (`org.mozilla.firefox`), the class of WM_CLASS on X11 (`Firefox`)."""
-    title: str
-    pid: int | None = None
-
-
-def active_window(timeout_s: float = 0.5) -> ActiveWindow | None:
-    """The window that has the focus; None where none has, or the session does not tell.
-
-    Asks one program or two, which takes some milliseconds; it waits `timeout_s` for each at most.
-    `why_no_active_window` says why a session does not tell.
-    """
-    if why_no_active_window():
-        return None
-    try:
-        window = _window_manager().active(timeout_s)
-    except ActionError as error:
-        logger.warning("the active window is not known: %s", error)
-        return None
-    return ActiveWindow(window.application, window.title, window.pid) if window else None
-
-
-def why_no_active_window() -> str:
-    """Why the session does not tell which window is active, in one line; empty where it does."""
-    try:
-        manager = _window_manager()
-    except ActionError as error:
-        return str(error)
-    if shutil.which(manager.asked) is None:
-        return f"{session_name()}: which window is active is asked of {manager.asked}: install it"
-    return ""
-
-
-def _window_manager() -> WindowManager:
-    """That of this session.
-
-    Raises:
-        ActionError: it lets no program control windows, or there is no session.
-    """
-    kind = session()
-    if manager := WINDOW_MANAGERS.get(kind):
-        return manager
-    if kind is Session.NONE:
-        raise ActionError(
-            "there is no desktop session (neither DISPLAY nor WAYLAND_DISPLAY is set): start the "
-            "assistant in it"
-        )
-    raise ActionError(
-        f"{session_name()} lets no program see or control windows and workspaces; log in to a "
-        "session of X11, Sway or Hyprland for that, or use the keys of your desktop with 'key'"
-    )
 
 
 def _check_operation(operation: str, error: type[Exception]) -> None:

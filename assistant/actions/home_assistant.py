@@ -1,0 +1,97 @@
+"""`home_assistant`: a service of Home Assistant, by its REST interface."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import ActionError
+from .http import HttpAction
+from .placeholders import Slots
+
+TOKEN = "HOME_ASSISTANT_TOKEN"  # noqa: S105 - the variable's name
+"""The variable that has the long-lived access token, where the policy names no other."""
+
+
+@dataclass(frozen=True)
+class HomeAssistantAction:
+    """Call a service, such as `light.turn_on`, for one entity or several.
+
+    The token comes from an environment variable, never from the policy file: in Home Assistant make
+    one in your profile, Security, Long-lived access tokens.
+    """
+
+    service: str
+    """`domain.service`; placeholders after the dot only."""
+    entity: object = None
+    """`light.kitchen`, a list of them, or `all`; placeholders. None: the service has none."""
+    data: Mapping[str, object] = field(default_factory=dict)
+    """What else the service is told; placeholders as in the `json` of `http`."""
+    url: str = "http://localhost:8123"
+    """Where Home Assistant is."""
+    environment: Sequence[str] = (TOKEN,)
+    """Name of the variable that has the token."""
+    timeout_s: float = 5.0
+    """Seconds to wait for the connection, for each part of the answer, and for its body."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_{}]+", self.service):
+            raise ValueError(f"service {self.service!r}: write domain.service, as light.turn_on")
+        if not isinstance(self.environment, str) and len(self.environment) != 1:
+            raise ValueError(f"environment: write one variable, that has the token: [{TOKEN}]")
+        if not (self.entity is None or isinstance(self.entity, str | list)):
+            raise ValueError(f"entity {self.entity!r}: write a name, or a list of names")
+        if "entity_id" in self.data and self.entity is not None:
+            raise ValueError("write the entity as 'entity' or in 'data', not as both")
+        self._request()
+
+    def templates(self) -> Iterable[str]:
+        """See `Action`."""
+        return self._request().templates()
+
+    def describe(self, slots: Slots) -> str:
+        """The request, without the token."""
+        return self._request().describe(slots)
+
+    def perform(self, slots: Slots) -> str:
+        """Call it; returns nothing: what Home Assistant answers is the new state of everything."""
+        try:
+            self._request().perform(slots)
+        except ActionError as error:
+            raise ActionError(self._explained(error)) from error
+        return ""
+
+    def _request(self) -> HttpAction:
+        domain, _, service = self.service.partition(".")
+        entities = {} if self.entity is None else {"entity_id": self.entity}
+        token = f"Bearer ${{{next(iter(self.environment), TOKEN)}}}"
+        return HttpAction(
+            f"{self.url.rstrip('/')}/api/services/{domain}/{service}",
+            json={**entities, **self.data},
+            headers={"Authorization": token},
+            environment=self.environment,
+            timeout_s=self.timeout_s,
+        )
+
+    def _explained(self, error: ActionError) -> str:
+        """What an error of the request means for who uses Home Assistant."""
+        cause = error.__cause__
+        if isinstance(cause, urllib.error.HTTPError):
+            meaning = {
+                400: f"it knows no service {self.service}, or its entity or data do not fit",
+                401: f"the token in {self.environment[0]} is not valid: make a new one in your "
+                "profile, Security, Long-lived access tokens",
+                403: "it refuses this machine: see 'ip_ban_enabled' of its http integration",
+                404: "what answers there is not Home Assistant, or its API is off: look at 'url', "
+                "and at 'api:' in its configuration",
+            }
+            if cause.code in meaning:
+                return f"Home Assistant at {self.url}: {meaning[cause.code]} ({cause.code})"
+        if isinstance(getattr(cause, "reason", None), ConnectionRefusedError):
+            return (
+                f"Home Assistant does not run at {self.url} (connection refused): start it, or "
+                "write its address as 'url'"
+            )
+        return str(error)
