@@ -20,6 +20,7 @@ from assistant.actions.dialogue import Dialogue
 from assistant.config import AssistantConfig, AudioConfig, DialogueConfig
 from assistant.daemon.batching import Batcher, Busy
 from assistant.daemon.daemon import WAITING_ACTIONS, Daemon
+from assistant.daemon.desktop import Desktop
 from assistant.daemon.hub import Hub
 from assistant.daemon.listening import Attention, Listening, Mode
 from assistant.daemon.loading import Loaded
@@ -399,6 +400,49 @@ def test_a_question_is_answered_without_a_wake_phrase(engine):
     assert awake
     assert "echo on" in question
     assert answers == ("done", "no action")
+
+
+class FakeNotifier:
+    """Remembers what it was to show, and presses the first button."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[Any, ...]] = []
+
+    async def show(self, title, body, buttons, on_press, replaces=0):
+        self.shown.append((title, body, dict(buttons), replaces))
+        if buttons:
+            on_press(next(iter(buttons)))
+        return len(self.shown)
+
+    async def close(self) -> None:
+        pass
+
+
+def test_what_was_done_is_shown_with_buttons_that_answer(engine):
+    policy = {
+        "setLight": {"run": ["echo", "{state}"], "confirm": "always"},
+        "setBrightness": {"run": ["echo", "dim"], "undo": {"run": ["echo", "as before"]}},
+    }
+
+    async def show() -> list[tuple[Any, ...]]:
+        daemon = new_daemon(engine)
+        daemon.dialogue.runner = ActionRunner(parse_policy({"intents": policy}, "test"), True)
+        notifier = FakeNotifier()
+        showing = asyncio.create_task(Desktop(daemon, print, notifier).show())
+        await asyncio.sleep(0)
+        await daemon.act(Intent("setLight", {"state": "on"}, "turn the light on", 0.9), "text")
+        await until(lambda: daemon.actions["done"] == 1)
+        await daemon.act(Intent("setBrightness", {"level": 2}, "dim to 2", 0.9), "microphone")
+        await daemon.act(Intent("nothing", {}, "nothing", 0.9), "microphone")
+        await until(lambda: daemon.actions["undone"] == 1)
+        showing.cancel()
+        await daemon.close()
+        return notifier.shown
+
+    question, dimmed = run(show())
+    assert question[0] == "Shall I?: setLight"
+    assert question[2] == {"yes": "Yes", "no": "No"}
+    assert dimmed == ("Done: setBrightness", "dim", {"undo": "Undo"}, 1)
 
 
 def test_ears_hear_as_the_mode_says_and_a_key_takes_one_utterance(engine, sounds):

@@ -110,10 +110,11 @@ class ControlServer:
     async def _is_known(self, reader: asyncio.StreamReader, connection: _Connection) -> bool:
         if not self._token:
             return True
-        line = await asyncio.wait_for(_line(reader), HELLO_TIMEOUT_S)
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            line = await _line(reader)
         said: Any = None
-        with contextlib.suppress(ValueError, RecursionError):
-            said = json.loads(line or "null")
+        with contextlib.suppress(UsageError):
+            said = _request(line or b"")
         token = said.get("token") if isinstance(said, dict) else None
         if isinstance(token, str) and hmac.compare_digest(_bytes(token), _bytes(self._token)):
             await connection.send({"ok": True})
@@ -131,7 +132,7 @@ class ControlServer:
     async def _reply(self, line: bytes, connection: _Connection) -> tuple[Fact, Fact]:
         identity: Fact = {}
         try:
-            request = json.loads(line)
+            request = _request(line)
             if not isinstance(request, dict) or not isinstance(request.get("type"), str):
                 raise UsageError('expected an object with "type"; "status" is one')
             if isinstance(request.get("id"), str | int):
@@ -143,8 +144,6 @@ class ControlServer:
                 facts = await self._controlled.handle(request["type"], values)
         except AssistantError as error:
             reason = str(error)
-        except (ValueError, RecursionError):
-            reason = "not a line of JSON"
         except Exception as error:
             logger.exception("a request failed")
             reason = f"unexpected {type(error).__name__}: {error}"
@@ -187,7 +186,9 @@ class _Connection:
         line = json.dumps(fact, ensure_ascii=False, separators=(",", ":"))
         async with self._lock:
             self._writer.write(_bytes(line) + b"\n")
-            await asyncio.wait_for(self._writer.drain(), WRITE_TIMEOUT_S)
+            # Not wait_for: that of Python 3.11 may swallow that the task was cancelled.
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._writer.drain()
 
     async def refuse(self, reason: str) -> None:
         """An error that is followed by the end."""
@@ -203,7 +204,8 @@ class _Connection:
             self.events.cancel()
         self._writer.close()
         try:
-            await asyncio.wait_for(self._writer.wait_closed(), 1.0)
+            async with asyncio.timeout(1.0):
+                await self._writer.wait_closed()
         except (OSError, TimeoutError, asyncio.CancelledError):
             self.abort()
 
@@ -218,6 +220,13 @@ async def _line(reader: asyncio.StreamReader) -> bytes | None:
         return await reader.readuntil()
     except asyncio.IncompleteReadError as error:
         return error.partial or None
+
+
+def _request(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError("not a line of JSON") from error
 
 
 def _bytes(text: str) -> bytes:

@@ -146,24 +146,36 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _connected(where: str) -> socket.socket:
-    if where.startswith("/") or where.startswith("unix://"):
+    if where.startswith(("/", "unix://")):
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(CONNECT_TIMEOUT_S)
-        connection.connect(where.removeprefix("unix://"))
+        try:
+            connection.settimeout(CONNECT_TIMEOUT_S)
+            connection.connect(where.removeprefix("unix://"))
+        except OSError:
+            connection.close()
+            raise
     else:
         host, _, port = where.removeprefix("tcp://").rpartition(":")
         if not port.isdecimal():
             raise ConnectionError(f"{where} is no address; write /path/of.sock or host:port")
         connection = socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S)
-        hello = {"type": "hello", "token": os.environ.get("ASSISTANT_TOKEN", "")}
-        connection.sendall(json.dumps(hello).encode() + b"\n")
-        greeting = b""
-        while not greeting.endswith(b"\n") and (got := connection.recv(1)):
-            greeting += got
-        if not json.loads(greeting or b"{}").get("ok"):
-            raise ConnectionError(f"{where} wants its token in $ASSISTANT_TOKEN")
+        try:
+            _say_token(connection, where)
+        except (OSError, ValueError):
+            connection.close()
+            raise
     connection.settimeout(TIMEOUT_S)
     return connection
+
+
+def _say_token(connection: socket.socket, where: str) -> None:
+    hello = {"type": "hello", "token": os.environ.get("ASSISTANT_TOKEN", "")}
+    connection.sendall(json.dumps(hello).encode() + b"\n")
+    greeting = b""
+    while not greeting.endswith(b"\n") and (got := connection.recv(1)):
+        greeting += got
+    if not json.loads(greeting or b"{}").get("ok"):
+        raise ConnectionError(f"{where} wants its token in $ASSISTANT_TOKEN")
 
 
 def _show(options: argparse.Namespace, answer: dict[str, Any]) -> None:

@@ -86,8 +86,9 @@ class Daemon:
             logger.warning("the new commands have no wake phrase; all that is said is listened to")
 
     def set_context(self, application: str) -> None:
-        """The window of another application is active now; empty: of none that matters."""
-        context = application if application in self.ears.contexts else ""
+        """The window of another application is active now, upper or lower case; empty: of none."""
+        folded = application.casefold()
+        context = folded if folded in self.ears.contexts else ""
         if context != self.ears.context:
             self.ears.context = context
             self.hub.publish("context", application=context)

@@ -31,7 +31,7 @@ class Ears:
     """What the microphone hears; see the module.
 
     Attributes:
-        contexts: the engines of applications, by name; set by `use`.
+        contexts: the engines of applications, by name in lower case; set by `use`.
         context: the application whose commands are heard; empty: those of all.
     """
 

@@ -26,7 +26,7 @@ SETTLE_MS = 300
 class Loaded:
     """One reading of the configuration.
 
-    contexts: the engines of applications, by the name of the application.
+    contexts: the engines of applications, by the name of the application in lower case.
     """
 
     config: AssistantConfig
@@ -61,7 +61,7 @@ class Loader:
         config = self.read_config()
         engine = await self._engine(config, config.commands, before)
         contexts = {
-            application: await self._engine(config, named, engine)
+            application.casefold(): await self._engine(config, named, engine)
             for application, named in config.daemon.contexts.items()
         }
         runner = await asyncio.to_thread(engine.actions, self.execute, self.policy)

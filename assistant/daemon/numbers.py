@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .metrics import Metric
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .microphone import MicrophoneThread
     from .reloading import Reloader
-    from .serve import ServeOptions
     from .wyoming_server import WyomingServer
 
 
@@ -27,7 +26,7 @@ class Running(Protocol):
     stage: str
     stages: dict[str, float]
     started: float
-    options: ServeOptions
+    log_dropped: Callable[[], int]
     hub: Hub
     journal: Journal
     control: ControlServer | None
@@ -66,7 +65,7 @@ def metrics(service: Running) -> Iterator[Metric]:
         "counter", "events_dropped", "Events lost by slow subscribers", float(hub.dropped)
     )
     for what, lost in (
-        ("log", service.options.log_dropped()),
+        ("log", service.log_dropped()),
         ("journal", service.journal.dropped),
     ):
         yield Metric.of(

@@ -106,9 +106,14 @@ class Reloader:
 
     async def follow_window(self) -> None:
         """Listen by the commands of the application whose window is active."""
-        from ..actions.desktop.active_window import active_window  # noqa: PLC0415 - an extra
+        from ..actions.desktop.active_window import (  # noqa: PLC0415 - where it is wanted alone
+            active_window,
+            why_no_active_window,
+        )
 
-        while True:
+        if why := await asyncio.to_thread(why_no_active_window):
+            self._tell(f"commands by application: {why}")
+        while not why:
             window = await asyncio.to_thread(active_window)
             self._daemon.set_context(window.application if window else "")
             await asyncio.sleep(CONTEXT_S)

@@ -68,6 +68,7 @@ class Service:
     def __init__(self, options: ServeOptions, tell: Callable[[str], None]) -> None:
         """tell: told each stage of the start, and what there is to know, in a line."""
         self.options = options
+        self.log_dropped = options.log_dropped
         self.hub = Hub()
         self.journal = Journal()
         self.started = time.monotonic()
@@ -146,9 +147,12 @@ class Service:
                 await self._open_microphone()
         else:
             self._tell("no microphone: only clients are heard (--no-microphone)")
+        from .desktop import on_desktop  # noqa: PLC0415
+
         assert self.reloader is not None  # noqa: S101 - it was assembled before
         beside = [self.reloader.watch(), self._live()]
         beside += [self.reloader.follow_window()] if loaded.contexts else []
+        beside += on_desktop(self.daemon, loaded.config.daemon, self._tell)
         self._tasks += [asyncio.create_task(one) for one in beside]
 
     async def _close(self) -> None:
