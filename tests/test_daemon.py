@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -25,6 +26,7 @@ from assistant.daemon.hub import Hub
 from assistant.daemon.listening import Attention, Listening, Mode
 from assistant.daemon.loading import Loaded
 from assistant.daemon.microphone import MicrophoneThread
+from assistant.daemon.sockets import Address, serve
 from assistant.daemon.streams import MOST_STREAMS, QUEUE_S, Streams
 from assistant.engine import Engine
 from assistant.errors import AssistantError, AudioDeviceError, ConfigError, UsageError
@@ -582,3 +584,39 @@ def test_a_microphone_that_is_not_there_is_looked_for_and_one_that_is_lost_comes
 def test_the_networks_are_not_trained_while_they_are_shared(engine):
     assert not any(module.training for module in (engine.acoustic.model, engine.commands.model))
     assert torch.is_inference_mode_enabled() is False
+
+
+def test_of_daemons_that_start_at_once_on_a_dead_ones_socket_one_serves(tmp_path):
+    path = tmp_path / "run" / "control.sock"
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    served: list[object] = []
+    barrier = threading.Barrier(6)
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    def start() -> None:
+        async def begin() -> None:
+            barrier.wait(10)
+            listening = await serve(Address(path=path), hang_up, "it")
+            served.append(listening)
+            await asyncio.to_thread(barrier.wait, 10)
+            await asyncio.sleep(0.05)  # who looked whether it lives was let in, and out again
+            await listening.close()
+
+        try:
+            asyncio.run(begin())
+        except UsageError as error:
+            served.append(str(error))
+            barrier.wait(10)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sum(not isinstance(one, str) for one in served) == 1
+    assert sum("serves at" in one for one in served if isinstance(one, str)) == 5
+    assert not path.exists()

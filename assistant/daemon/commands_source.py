@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,7 +137,10 @@ class CommandsSource:
 
 
 def _forget(shelf: Path) -> None:
-    """Delete what has not been used for longest."""
+    """Delete what has not been used for longest, and what a compiler that was killed has left."""
+    for left in shelf.glob(".compiling-*"):
+        if time.time() - left.stat().st_mtime > COMPILE_TIMEOUT_S:
+            shutil.rmtree(left, ignore_errors=True)
     sets = sorted(
         (folder for folder in shelf.glob("[0-9a-f]*") if folder.is_dir()),
         key=lambda folder: folder.stat().st_mtime,

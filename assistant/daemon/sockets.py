@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -111,9 +113,10 @@ async def serve(address: Address, accept: Serve, what: str) -> Listening:
             )
             port = server.sockets[0].getsockname()[1]
             return Listening(server, Address(host=address.host, port=port))
-        _clear(address.path, what)
-        bound = _bound(address.path)
-        file = _identity(address.path)
+        with _alone_in(address.path.parent):
+            _clear(address.path, what)
+            bound = _bound(address.path)
+            file = _identity(address.path)
         server = await asyncio.start_unix_server(accept, sock=bound, limit=LINE_LIMIT)
     except OSError as error:
         raise UsageError(
@@ -123,12 +126,25 @@ async def serve(address: Address, accept: Serve, what: str) -> Listening:
     return Listening(server, address, file)
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two daemons that start at once take turns, so that neither clears the other's socket."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _bound(path: Path) -> socket.socket:
     """A unix socket that was private from its first moment on."""
     bound = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
         bound.bind(str(path))
+        bound.listen()  # from now on whoever looks finds it alive
     except BaseException:
         bound.close()
         raise
@@ -144,7 +160,6 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _clear(path: Path, what: str) -> None:
     """Make room for a socket: its folder is there, and what lies there is nobody's."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = path.parent.stat()
     if owner.st_uid not in (os.getuid(), 0):
         raise UsageError(f"{path.parent} belongs to another user; set XDG_RUNTIME_DIR")
