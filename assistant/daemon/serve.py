@@ -24,7 +24,7 @@ from ..errors import ConfigError, UsageError
 from ..resources import state_folder
 from .control import ControlServer, read_token, taken
 from .hub import Fact, Hub
-from .memory import bound_memory
+from .memory import bound_memory, tidy_memory
 from .notify import ServiceManager
 from .sockets import Address, runtime_folder
 from .sockets import Listening as Opened
@@ -150,7 +150,7 @@ class Service:
         from .desktop import on_desktop  # noqa: PLC0415
 
         assert self.reloader is not None  # noqa: S101 - it was assembled before
-        beside = [self.reloader.watch(), self._live()]
+        beside = [self.reloader.watch(), self._live(), tidy_memory()]
         beside += [self.reloader.follow_window()] if loaded.contexts else []
         beside += on_desktop(self.daemon, loaded.config.daemon, self._tell)
         self._tasks += [asyncio.create_task(one) for one in beside]
