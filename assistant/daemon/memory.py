@@ -14,23 +14,30 @@ import sys
 from functools import cache
 from typing import Any
 
-SHAPES = 128
-"""Prepared computations that oneDNN keeps."""
+SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "64"}
+"""Prepared computations that oneDNN keeps, and those that torch keeps for it; a thousand each by
+default."""
 HEAPS = 2
 """Heaps that glibc's threads share."""
 TIDY_S = 20.0
 """Seconds after which memory that is free goes back to the system."""
 
-_M_ARENA_MAX = -8
-"""The parameter's number in glibc's malloc.h."""
+OF_ITS_OWN = 1 << 20
+"""Bytes from which on a block is no part of a heap, and goes back as soon as it is free. Without
+this glibc raises the limit up to 32 MB, and the heaps fall into pieces around tensors."""
+
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
+"""The parameters' numbers in glibc's malloc.h."""
 
 
 def bound_memory() -> None:
     """Set the bounds that the environment does not set; before torch is imported."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(SHAPES))
+    for name, count in SHAPES.items():
+        os.environ.setdefault(name, count)
     mallopt = _glibc("mallopt")
     if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
         mallopt(_M_ARENA_MAX, HEAPS)
+        mallopt(_M_MMAP_THRESHOLD, OF_ITS_OWN)
 
 
 async def tidy_memory() -> None:
