@@ -15,7 +15,7 @@ EXAMPLES = options.examples(
 
 
 def command(context: typer.Context) -> None:
-    """Ask the running daemon: push-to-talk, mute, text, answers, reload; 'assistant ctl --help' lists them."""
+    """Ask the running daemon: push-to-talk, mute, text, answers; 'assistant ctl --help' has all."""
     from ..daemon.ctl import main  # noqa: PLC0415
 
     raise typer.Exit(main(context.args))
