@@ -124,9 +124,7 @@ def test_the_classifier_reads_a_row_for_each_phoneme_however_long_it_is():
     posteriors, places = phone_synchronous(log_probs, 0.5)
     assert posteriors.argmax(dim=1).tolist() == [1, 1, 2]
     assert places.tolist() == [3, 5, 7]
-    silent, none = phone_synchronous(
-        torch.from_numpy(rows(0, 0, probability=0.999)), 0.5
-    )
+    silent, none = phone_synchronous(torch.from_numpy(rows(0, 0, probability=0.999)), 0.5)
     assert len(silent) == len(none) == 0
 
 
