@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..actions.desktop import bus as dbus
+from ..actions.desktop.active_window import why_no_active_window
 from ..actions.desktop.keyboard import TOOLS
 from ..actions.desktop.session import Session, session, session_name
 from ..errors import ActionError
@@ -35,10 +36,13 @@ def check_desktop() -> Iterator[Check]:
     yield good("session", session_name())
     yield _any_of("typing", TOOLS[kind], "type and press actions")
     yield _any_of("volume", ("wpctl", "pactl"), "volume actions")
-    yield _any_of("opening", ("gtk-launch", "gio", "xdg-open"), "opening applications and sites")
+    yield _any_of("opening", ("xdg-open", "gio"), "opening sites and files")
     if kind in (Session.X11, Session.SWAY, Session.HYPRLAND):
         managers = {Session.X11: "wmctrl", Session.SWAY: "swaymsg", Session.HYPRLAND: "hyprctl"}
         yield _any_of("windows", (managers[kind],), "window and workspace actions")
+        why = why_no_active_window()
+        known = "the active window is known"
+        yield warning("contexts", why) if why else good("contexts", known)
     else:
         yield skipped("windows", "this compositor lets no program control windows")
     yield from _services()
