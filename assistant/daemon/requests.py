@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ..errors import UsageError
+from ..grammar.network import WordNetwork
 from ..grammar.sampling import sample_sentence
 from .control import taken
 from .daemon import Daemon
@@ -82,13 +84,8 @@ class Requests:
     async def _commands(self, values: Values) -> Fact:
         taken(values)
         engine = self._daemon.streams.engine
-        commands, rng = engine.commands, random.Random(0)  # noqa: S311 - examples, no secrets
-        examples: dict[str, str] = {}
-        for _ in range(EXAMPLES):
-            if len(examples) == len(commands.intents):
-                break
-            sentence = sample_sentence(commands.network, rng)
-            examples.setdefault(sentence.intent, " ".join(sentence.words))
+        commands = engine.commands
+        examples = await asyncio.to_thread(_examples, commands.network, len(commands.intents))
         rules = self._daemon.dialogue.runner.policy.rules
         return {
             "commands": engine.config.commands,
@@ -113,3 +110,15 @@ class Requests:
     async def _reloaded(self, values: Values) -> Fact:
         taken(values)
         return await self._reload()
+
+
+def _examples(network: WordNetwork, intents: int) -> dict[str, str]:
+    """A sentence for each intent; not on the event loop, where audio would wait for it."""
+    rng = random.Random(0)  # noqa: S311 - examples, no secrets
+    examples: dict[str, str] = {}
+    for _ in range(EXAMPLES):
+        if len(examples) == intents:
+            break
+        sentence = sample_sentence(network, rng)
+        examples.setdefault(sentence.intent, " ".join(sentence.words))
+    return examples

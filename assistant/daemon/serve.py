@@ -206,7 +206,7 @@ class Service:
     async def _open_servers(self) -> None:
         from .metrics import MetricsServer  # noqa: PLC0415
         from .numbers import health, metrics  # noqa: PLC0415
-        from .wyoming_server import WyomingServer  # noqa: PLC0415
+        from .wyoming_server import WyomingServer, discoverable  # noqa: PLC0415
 
         assert self.daemon is not None  # noqa: S101 - it was assembled before
         address = _address(self.options.wyoming or self._config.daemon.wyoming, "wyoming.sock")
@@ -216,8 +216,6 @@ class Service:
         self._listening.append(opened)
         self._tell(f"wyoming: {opened.address}")
         if self.options.discoverable:
-            from .wyoming_server import discoverable  # noqa: PLC0415
-
             await self._open.enter_async_context(discoverable(opened.address))
         wanted = self.options.metrics or self._config.daemon.metrics
         if wanted:
