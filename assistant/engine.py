@@ -171,8 +171,7 @@ class Engine:
 
     def dialogue(self, execute: bool, policy: str | None = None) -> Dialogue:
         """What acts as `actions` does, and asks, and takes back; what it does is journalled."""
-        journal = Journal() if execute else None
-        return Dialogue(self.actions(execute, policy), self.config.dialogue, journal)
+        return Dialogue(self.actions(execute, policy), self.config.dialogue, Journal())
 
     def keeper(self, enabled: bool = True) -> Keeper:
         """Keeps the last utterance for `assistant explain`, unless `enabled` or the config say no.

@@ -18,7 +18,7 @@ from tiny_bundle import build
 from assistant.actions import ActionRunner, parse_policy
 from assistant.actions.dialogue import Dialogue
 from assistant.config import AssistantConfig, AudioConfig, DialogueConfig
-from assistant.daemon.batching import Batcher, Busy
+from assistant.daemon.batching import Batcher
 from assistant.daemon.daemon import WAITING_ACTIONS, Daemon
 from assistant.daemon.desktop import Desktop
 from assistant.daemon.hub import Hub
@@ -80,7 +80,7 @@ def test_many_streams_at_once_give_what_each_gives_alone(engine, sounds):
         pipeline = engine.pipeline()
         alone.append(told([*pipeline.feed(sound), *pipeline.flush()]))
 
-    async def together() -> tuple[list[list[Event]], tuple[int, int]]:
+    async def together() -> tuple[list[list[Event]], int, int]:
         streams = Streams(engine, threads=8)
         heard: list[list[Event]] = [[] for _ in sounds]
 
@@ -96,11 +96,11 @@ def test_many_streams_at_once_give_what_each_gives_alone(engine, sounds):
             await stream.close()
 
         await asyncio.gather(*(say(number) for number in range(len(sounds))))
-        batches = streams.batches
+        batches, steps = streams.batcher.batches, streams.batcher.steps
         await streams.close()
-        return heard, batches
+        return heard, batches, steps
 
-    heard, (batches, steps) = run(together())
+    heard, batches, steps = run(together())
     assert [told(events) for events in heard] == alone
     assert batches < steps  # some were computed together
 
@@ -217,7 +217,7 @@ def test_there_is_an_end_to_streams(engine):
 
 
 def test_what_is_asked_for_at_once_is_computed_at_once():
-    busy, sizes = Busy(), []
+    batcher, sizes = Batcher(), []
 
     def compute(numbers):
         sizes.append(len(numbers))
@@ -225,13 +225,12 @@ def test_what_is_asked_for_at_once_is_computed_at_once():
             raise ValueError("unlucky")
         return [2 * number for number in numbers]
 
-    batcher = Batcher(compute, lambda number: number >= 10, busy)
     results: dict[int, object] = {}
 
     def ask(number: int) -> None:
-        with busy:
+        with batcher.hearing():
             try:
-                results[number] = batcher(number)
+                results[number] = batcher.ask(compute, number, number >= 10)
             except ValueError as error:
                 results[number] = str(error)
 
@@ -242,8 +241,9 @@ def test_what_is_asked_for_at_once_is_computed_at_once():
         for thread in threads:
             thread.join(10)
     assert results == {1: 2, 2: 4, 3: 6, 4: 8, 5: 10, 13: "unlucky", 6: 12}
-    assert batcher.steps == 7
-    assert sum(sizes) == 7
+    batcher.close()
+    assert batcher.steps == sum(sizes) == 7
+    assert batcher.batches == len(sizes)
 
 
 # ── the hub ────────────────────────────────────────────────────────────────────────────────

@@ -63,7 +63,8 @@ class Dialogue:
         journal: Journal | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """journal: None where nothing is to be recorded. clock: seconds, never set back."""
+        """journal: records what the runner does, but not what it only describes in a dry run; None
+        where nothing is to be recorded. clock: seconds, never set back."""
         self.runner = runner
         self.config = config
         self._journal = journal
@@ -301,7 +302,7 @@ class Dialogue:
     def _record(
         self, entry: JournalEntry, status: str, description: str, reason: str, output: str = ""
     ) -> None:
-        if self._journal is not None:
+        if self._journal is not None and self.runner.execute:
             told = replace(entry, status=status, description=description)
             self._journal.write(replace(told, reason=reason, output=output))
 

@@ -35,7 +35,7 @@ _STYLES = {
     **dict.fromkeys(("done", "undone"), "green"),
     **dict.fromkeys(("failed", "interrupted"), "red"),
     **dict.fromkeys(("refused", "needs confirmation", "expired", "replaced"), "yellow"),
-    **dict.fromkeys(("dry run", "begun"), "cyan"),
+    "begun": "cyan",
 }
 
 
@@ -52,7 +52,7 @@ def command(
             "--status",
             metavar="STATUS",
             help="Only what ended so: done, failed, refused, undone, interrupted, expired, "
-            "replaced, 'needs confirmation', 'no action' or 'dry run'; begun is under way.",
+            "replaced, 'needs confirmation' or 'no action'; begun is under way.",
         ),
     ] = None,
     since: Annotated[

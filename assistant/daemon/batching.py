@@ -1,17 +1,20 @@
-"""One network for all streams: steps that are asked for at the same time are computed as a batch.
+"""One thread computes the networks for all streams; steps asked for at the same time are one batch.
 
 Every stream's pipeline runs on a thread of its own while it has audio. Where it needs a step of a
-network it waits here for those of the other threads that are busy too, a few milliseconds at most;
-one of them then computes the step of all, each with its own state.
+network it asks for it here, and waits. The networks' thread waits for the other pipelines that are
+busy, a few milliseconds at most, and computes the step of all, each with its own state. That the
+thread is one also keeps memory flat: OpenMP's workers and oneDNN's scratch space are the thread's.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,111 +32,96 @@ LARGEST_BATCH = 32
 """Streams of a batch; more wait for the next one."""
 
 
-class Busy:
-    """How many streams are being computed: as many steps may still come."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.streams = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self.streams += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self.streams -= 1
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Asked(Generic[Request, Result]):
+    compute: Callable[[Sequence[Request]], Sequence[Result]]
     request: Request
-    result: Result | None = None
-    error: BaseException | None = None
-    is_done: bool = False
-    is_taken: bool = False
+    kind: Hashable
+    answer: Future[Result] = field(default_factory=Future)
+
+    def fits(self, other: _Asked[Any, Any]) -> bool:
+        """Whether both can be in one batch."""
+        return self.compute == other.compute and self.kind == other.kind
 
 
-class Batcher(Generic[Request, Result]):
-    """Gathers requests of several threads, and computes those that fit together as one.
+class Batcher:
+    """The networks' thread: gathers what several streams ask for, and computes it as one.
 
     Attributes:
         batches: how many were computed.
         steps: how many requests were in them.
     """
 
-    def __init__(
-        self,
-        compute: Callable[[Sequence[Request]], Sequence[Result]],
-        alike: Callable[[Request], object],
-        busy: Busy,
-    ) -> None:
-        """alike: requests with equal ones of it fit together."""
-        self._compute = compute
-        self._alike = alike
-        self._busy = busy
-        self._condition = threading.Condition()
-        self._asked: list[_Asked[Request, Result]] = []
-        self._is_computing = False
+    def __init__(self) -> None:
         self.batches = 0
         self.steps = 0
+        self._condition = threading.Condition()
+        self._asked: list[_Asked[Any, Any]] = []
+        self._hearing = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
-    def __call__(self, request: Request) -> Result:
-        """The request's result; raises what computing it raised."""
-        asked: _Asked[Request, Result] = _Asked(request)
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """While a stream's pipeline computes: its next request may be worth waiting for."""
         with self._condition:
-            self._asked.append(asked)
-            self._condition.notify_all()  # whoever gathers counts again
-            self._condition.wait_for(
-                lambda: asked.is_taken or len(self._asked) >= self._busy.streams, GATHERING_S
-            )
-            self._condition.wait_for(lambda: asked.is_taken or not self._is_computing)
-            batch = [] if asked.is_taken else self._take(asked)
-        if batch:
-            self._run(batch)
-        with self._condition:
-            self._condition.wait_for(lambda: asked.is_done)
-        if asked.error is not None:
-            raise asked.error
-        return asked.result  # type: ignore[return-value]  # it is done without an error
-
-    def _take(self, first: _Asked[Request, Result]) -> list[_Asked[Request, Result]]:
-        """A batch of what fits to `first`; the lock is held."""
-        kind = self._alike(first.request)
-        others = (a for a in self._asked if a is not first and self._alike(a.request) == kind)
-        batch = [first, *islice(others, LARGEST_BATCH - 1)]
-        for asked in batch:
-            asked.is_taken = True
-        self._asked = [asked for asked in self._asked if not asked.is_taken]
-        self._is_computing = True
-        return batch
-
-    def _run(self, batch: Sequence[_Asked[Request, Result]]) -> None:
+            self._hearing += 1
         try:
-            results = self._compute([asked.request for asked in batch])
-            for asked, result in zip(batch, results, strict=True):
-                asked.result = result
-        except BaseException as error:
-            for asked in batch:
-                asked.error = error
+            yield
         finally:
             with self._condition:
-                for asked in batch:
-                    asked.is_done = True
-                self.batches += 1
-                self.steps += len(batch)
-                self._is_computing = False
-                self._condition.notify_all()
+                self._hearing -= 1
+                self._condition.notify()
+
+    def ask(
+        self,
+        compute: Callable[[Sequence[Request]], Sequence[Result]],
+        request: Request,
+        kind: Hashable,
+    ) -> Result:
+        """The request's result; raises what computing it raised.
+
+        Args:
+            compute: gives a result for each request.
+            kind: requests of one kind can be computed together.
+        """
+        asked: _Asked[Request, Result] = _Asked(compute, request, kind)
+        with self._condition:
+            self._asked.append(asked)
+            self._condition.notify()
+        self._thread.submit(self._compute_next)
+        return asked.answer.result()
+
+    def close(self) -> None:
+        """End the thread, after what was asked for."""
+        self._thread.shutdown()
+
+    def _compute_next(self) -> None:
+        """On the networks' thread, once a request."""
+        with self._condition:
+            if not self._asked:  # it was in a batch with one before it
+                return
+            self._condition.wait_for(lambda: len(self._asked) >= self._hearing, GATHERING_S)
+            first = self._asked[0]
+            batch = list(islice(filter(first.fits, self._asked), LARGEST_BATCH))
+            self._asked = [asked for asked in self._asked if asked not in batch]
+        self.batches += 1
+        self.steps += len(batch)
+        try:
+            results = first.compute([asked.request for asked in batch])
+            for asked, result in zip(batch, results, strict=True):
+                asked.answer.set_result(result)
+        except BaseException as error:
+            for asked in batch:
+                if not asked.answer.done():
+                    asked.answer.set_exception(error)
 
 
 class BatchedEncoder:
     """Stands in for the streaming encoder of `FeatureExtractor`, for chunks of many streams."""
 
-    def __init__(self, encoder: StreamingEncoder, busy: Busy) -> None:
+    def __init__(self, encoder: StreamingEncoder, batcher: Batcher) -> None:
         self._encoder = encoder
-        self.batcher: Batcher[tuple[Tensor, EncoderState, int], tuple[Tensor, EncoderState]] = (
-            Batcher(self._compute, lambda r: (r[0].shape[1] + r[1].mel_tail.shape[1], r[2]), busy)
-        )
+        self._batcher = batcher
 
     def initial_state(self, batch: int = 1) -> EncoderState:
         """See `StreamingEncoder`."""
@@ -143,10 +131,12 @@ class BatchedEncoder:
         self, log_mel: Tensor, state: EncoderState, left_context: int
     ) -> tuple[Tensor, EncoderState]:
         """See `StreamingEncoder`."""
-        return self.batcher((log_mel, state, left_context))
+        frames = log_mel.shape[1] + state.mel_tail.shape[1]
+        request = (log_mel, state, left_context)
+        return self._batcher.ask(self._steps, request, (frames, left_context))
 
     @torch.inference_mode()
-    def _compute(
+    def _steps(
         self, requests: Sequence[tuple[Tensor, EncoderState, int]]
     ) -> list[tuple[Tensor, EncoderState]]:
         log_mels, states, (left_context, *_) = zip(*requests, strict=True)
@@ -159,13 +149,11 @@ class BatchedEncoder:
 class BatchedAcousticModel:
     """Stands in for the acoustic model of `AcousticScorer`, for blocks of many streams."""
 
-    def __init__(self, model: AcousticModel, busy: Busy) -> None:
+    def __init__(self, model: AcousticModel, batcher: Batcher) -> None:
         self._model = model
+        self._batcher = batcher
         self.config = model.config
         self.mean = model.mean
-        self.batcher: Batcher[tuple[Tensor, AcousticState, int], tuple[Tensor, AcousticState]] = (
-            Batcher(self._compute, lambda r: (r[0].shape[1], r[2]), busy)
-        )
 
     def initial_state(self, batch: int = 1) -> AcousticState:
         """See `AcousticModel`."""
@@ -173,17 +161,16 @@ class BatchedAcousticModel:
 
     def __call__(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """Whole utterances at full context, see `AcousticModel.forward`."""
-        log_probs: Tensor = self._model(rows, lengths)
-        return log_probs
+        return self._batcher.ask(self._wholes, (rows, lengths), None)
 
     def step(
         self, block: Tensor, state: AcousticState, centre: int
     ) -> tuple[Tensor, AcousticState]:
         """See `AcousticModel`."""
-        return self.batcher((block, state, centre))
+        return self._batcher.ask(self._steps, (block, state, centre), (block.shape[1], centre))
 
     @torch.inference_mode()
-    def _compute(
+    def _steps(
         self, requests: Sequence[tuple[Tensor, AcousticState, int]]
     ) -> list[tuple[Tensor, AcousticState]]:
         blocks, states, (centre, *_) = zip(*requests, strict=True)
@@ -194,3 +181,7 @@ class BatchedAcousticModel:
         log_probs, following = self._model.step(torch.cat(blocks), state, centre)
         assert isinstance(following, RecurrentState)  # noqa: S101 - as what it came from
         return [(log_probs[i : i + 1].clone(), one) for i, one in enumerate(following.apart())]
+
+    @torch.inference_mode()
+    def _wholes(self, requests: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        return [self._model(rows, lengths) for rows, lengths in requests]  # of any length

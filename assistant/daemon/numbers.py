@@ -107,6 +107,12 @@ def _of_clients(service: Running) -> Iterator[Metric]:
         yield Metric.of(
             "counter", "wyoming_malformed", "What was no event", float(counts.malformed)
         )
+        yield Metric.of(
+            "counter",
+            "wyoming_dropped",
+            "Clients that were too many or did not read",
+            float(counts.dropped),
+        )
     yield Metric("clients", "Connected clients", "gauge", clients, ("server",))
 
 
@@ -115,14 +121,14 @@ def _of_daemon(service: Running) -> Iterator[Metric]:
     if daemon is None:
         return
     counts = daemon.streams.counts
-    batches, steps = daemon.streams.batches
+    batcher = daemon.streams.batcher
     for name, help_text, value in (
         ("audio_seconds", "Audio heard", counts.audio_s),
         ("audio_dropped_seconds", "Audio lost since the machine was too slow", counts.dropped_s),
         ("streams_opened", "Streams", counts.streams),
         ("stream_failures", "Streams that failed", counts.failures),
-        ("encoder_batches", "Batches of the streaming pass", batches),
-        ("encoder_steps", "Steps of single streams in them", steps),
+        ("batches", "Batches that the networks computed", batcher.batches),
+        ("batched_steps", "Steps of single streams in them", batcher.steps),
     ):
         yield Metric.of("counter", name, help_text, float(value))
     yield Metric.of("gauge", "streams", "Streams that are open", float(daemon.streams.open))

@@ -32,7 +32,7 @@ from ..types import (
     Samples,
     Utterance,
 )
-from .batching import BatchedAcousticModel, BatchedEncoder, Busy
+from .batching import BatchedAcousticModel, BatchedEncoder, Batcher
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +62,9 @@ class Streams:
         """threads: pipelines computed at a time; by default four for each core."""
         self.counts = Counts()
         self._open: set[Stream] = set()
-        self._busy = Busy()
+        self.batcher = Batcher()
         self._engine = engine
-        self._networks = _Networks.of(engine, self._busy)
+        self._networks = _Networks.of(engine, self.batcher)
         workers = threads or min(32, 4 * (os.cpu_count() or 1))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="stream")
 
@@ -76,19 +76,13 @@ class Streams:
     def use(self, engine: Engine) -> None:
         """Hear by another engine from each stream's next utterance on."""
         if engine.acoustic is not self._engine.acoustic:
-            self._networks = _Networks.of(engine, self._busy)
+            self._networks = _Networks.of(engine, self.batcher)
         self._engine = engine
 
     @property
     def open(self) -> int:
         """How many streams there are now."""
         return len(self._open)
-
-    @property
-    def batches(self) -> tuple[int, int]:
-        """How many batches of the encoder or the acoustic model there were, and of how many
-        steps."""
-        return self._networks.batches
 
     def new(
         self,
@@ -119,6 +113,7 @@ class Streams:
         """Close all streams, and end the threads."""
         await asyncio.gather(*(stream.close() for stream in list(self._open)))
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.batcher.close()
 
 
 @dataclass(frozen=True)
@@ -129,14 +124,9 @@ class _Networks:
     acoustic: BatchedAcousticModel
 
     @classmethod
-    def of(cls, engine: Engine, busy: Busy) -> _Networks:
-        encoder = BatchedEncoder(engine.streaming, busy) if engine.streaming else None
-        return cls(encoder, BatchedAcousticModel(engine.acoustic.model, busy))
-
-    @property
-    def batches(self) -> tuple[int, int]:
-        batcher = self.encoder.batcher if self.encoder else self.acoustic.batcher
-        return batcher.batches, batcher.steps
+    def of(cls, engine: Engine, batcher: Batcher) -> _Networks:
+        encoder = BatchedEncoder(engine.streaming, batcher) if engine.streaming else None
+        return cls(encoder, BatchedAcousticModel(engine.acoustic.model, batcher))
 
 
 class Stream:
@@ -272,7 +262,7 @@ class Stream:
 
     def _hear(self, samples: Samples, is_last: bool) -> list[Event]:
         """On a thread of the pool."""
-        with self._streams._busy:
+        with self._streams.batcher.hearing():
             if self._idle:
                 self._take_up(self._choose())
             events = self._pipeline.feed(samples) if len(samples) else []
