@@ -61,6 +61,7 @@ def home() -> Iterator[HomeAssistant]:
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME_ASSISTANT_TOKEN", "good")
+    monkeypatch.delenv("HOME_ASSISTANT_URL", raising=False)
 
 
 def test_a_service_is_called(home: HomeAssistant) -> None:
@@ -125,8 +126,15 @@ def test_errors_are_told_apart(home: HomeAssistant) -> None:
     nobody = {"service": "light.toggle", "url": "http://127.0.0.1:1"}
     assert perform({"home_assistant": nobody}).description == (
         "test: Home Assistant does not run at http://127.0.0.1:1 (connection refused): start it, "
-        "or write its address as 'url'"
+        "or write its address as 'url', or set HOME_ASSISTANT_URL"
     )
+
+
+def test_a_variable_says_where_it_is(home: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME_ASSISTANT_URL", home.url)
+    assert perform({"home_assistant": "light.toggle"}).status is ActionStatus.DONE
+    elsewhere = {"service": "light.toggle", "url": "http://127.0.0.1:1"}
+    assert "at http://127.0.0.1:1 " in perform({"home_assistant": elsewhere}).description
 
 
 def test_a_dry_run_describes_without_the_token() -> None:

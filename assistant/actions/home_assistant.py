@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.error
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,10 @@ from .placeholders import Slots
 
 TOKEN = "HOME_ASSISTANT_TOKEN"  # noqa: S105 - the variable's name
 """The variable that has the long-lived access token, where the policy names no other."""
+ADDRESS = "HOME_ASSISTANT_URL"
+"""The variable that says where Home Assistant is, where the policy does not."""
+HERE = "http://localhost:8123"
+"""Where it is if nothing says so."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class HomeAssistantAction:
     """`light.kitchen`, a list of them, or `all`; placeholders. None: the service has none."""
     data: Mapping[str, object] = field(default_factory=dict)
     """What else the service is told; placeholders as in the `json` of `http`."""
-    url: str = "http://localhost:8123"
-    """Where Home Assistant is."""
+    url: str = ""
+    """Where Home Assistant is; by default what HOME_ASSISTANT_URL says, or http://localhost:8123."""
     environment: Sequence[str] = (TOKEN,)
     """Name of the variable that has the token."""
     timeout_s: float = 5.0
@@ -63,12 +68,16 @@ class HomeAssistantAction:
             raise ActionError(self._explained(error)) from error
         return ""
 
+    @property
+    def _address(self) -> str:
+        return (self.url or os.environ.get(ADDRESS) or HERE).rstrip("/")
+
     def _request(self) -> HttpAction:
         domain, _, service = self.service.partition(".")
         entities = {} if self.entity is None else {"entity_id": self.entity}
         token = f"Bearer ${{{next(iter(self.environment), TOKEN)}}}"
         return HttpAction(
-            f"{self.url.rstrip('/')}/api/services/{domain}/{service}",
+            f"{self._address}/api/services/{domain}/{service}",
             json={**entities, **self.data},
             headers={"Authorization": token},
             environment=self.environment,
@@ -88,10 +97,10 @@ class HomeAssistantAction:
                 "and at 'api:' in its configuration",
             }
             if cause.code in meaning:
-                return f"Home Assistant at {self.url}: {meaning[cause.code]} ({cause.code})"
+                return f"Home Assistant at {self._address}: {meaning[cause.code]} ({cause.code})"
         if isinstance(getattr(cause, "reason", None), ConnectionRefusedError):
             return (
-                f"Home Assistant does not run at {self.url} (connection refused): start it, or "
-                "write its address as 'url'"
+                f"Home Assistant does not run at {self._address} (connection refused): start it, "
+                f"or write its address as 'url', or set {ADDRESS}"
             )
         return str(error)
