@@ -109,7 +109,7 @@ while read -r line; do echo "$line" >> "$0.given"; done
 @pytest.mark.parametrize(
     ("tool", "told", "given"),
     [
-        ("wtype", ["-M|ctrl|-M|logo|-k|Return|-m|logo|-m|ctrl|-k|a", "-"], ["-x é"]),
+        ("wtype", ["-s|50|-M|ctrl|-M|logo|-k|Return|-m|logo|-m|ctrl|-k|a", "-s|50|-"], ["-x é"]),
         ("dotool", ["", ""], ["key ctrl+super+x:Return", "key x:a", "type -x é"]),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_slot_chooses_only_among_mapped_keys(programs: Path) -> None:
     assert describe(rule, key="undo") == "press ctrl+z"
     assert perform(rule, key="undo").status is ActionStatus.DONE
     assert perform(rule, key="bad").status is ActionStatus.FAILED
-    assert calls(log) == ["-M|ctrl|-k|z|-m|ctrl"]
+    assert calls(log) == ["-s|50|-M|ctrl|-k|z|-m|ctrl"]
 
 
 @pytest.mark.parametrize(

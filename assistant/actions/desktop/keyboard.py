@@ -24,6 +24,9 @@ nothing where it reaches no window. wtype needs the protocol of virtual keyboard
 KDE lack. dotool and ydotool need a rule of udev that lets the user write to /dev/uinput."""
 
 _WTYPE_MODIFIERS = {"ctrl": "ctrl", "shift": "shift", "alt": "alt", "super": "logo"}
+_WTYPE_WAITS = ("-s", "50")
+"""Milliseconds until Sway has made wtype's keyboard known. Without them one lone key in four is
+lost right after another wtype has ended."""
 
 
 class Keyboard:
@@ -87,7 +90,7 @@ def _wtype_press(chords: Sequence[Chord], timeout_s: float) -> str:
         arguments += [word for m in modifiers for word in ("-M", m)]
         arguments += ["-k", Chord(chord.key).keysyms()]
         arguments += [word for m in reversed(modifiers) for word in ("-m", m)]
-    return run(["wtype", *arguments], timeout_s)
+    return run(["wtype", *_WTYPE_WAITS, *arguments], timeout_s)
 
 
 def _xdotool_type(text: str, timeout_s: float) -> str:
@@ -113,7 +116,7 @@ def _ydotool_type(text: str, timeout_s: float) -> str:
 
 
 def _wtype_type(text: str, timeout_s: float) -> str:
-    return run(["wtype", "-"], timeout_s, given=text)
+    return run(["wtype", *_WTYPE_WAITS, "-"], timeout_s, given=text)
 
 
 _PRESS = (
