@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import http.client
 import json
+import os
 import signal
 import socket
 import stat
@@ -761,6 +763,22 @@ def test_a_daemon_that_can_write_nothing_acts_and_counts_what_is_lost(
         assert found["log_dropped_total"][""] >= 5
         assert daemon.ask("stop") == {"ok": True}
         assert daemon.process.wait(60) == 0
+
+
+def test_a_log_that_nobody_reads_makes_nobody_wait(bundle: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 4096)
+    options = ("--commands", "agreeable", "--log-format", "json")
+    with Daemon(tmp_path, bundle, *options, log=pipe) as daemon:
+        eventually(lambda: daemon.ask("status")["stage"] == "ready", "it is ready")
+        with daemon.connect() as client:
+            for _ in range(40):  # each a line or two: more than the pipe takes
+                assert client.ask("say", text="turn the light on")["ok"]
+        assert daemon.end() == 0
+    assert len(os.read(reading, 1 << 16)) > 3000, "it was not full"
+    os.close(reading)
 
 
 def test_a_start_is_called_off_by_the_end(bundle: Path, tmp_path: Path) -> None:

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json as json_format
 import logging
 import os
+import queue
 import sys
+import threading
 import time
 from dataclasses import replace
 from enum import StrEnum
@@ -34,6 +37,11 @@ EXAMPLES = options.examples(
 
 TOLD = "assistant.serve"
 """The log of what people should know anyway."""
+
+WAITING_LINES = 1000
+"""Lines of the log that wait to be written at most."""
+LAST_LINES_S = 1.0
+"""Seconds in which what waits as the process ends is written."""
 
 
 class LogFormat(StrEnum):
@@ -157,15 +165,17 @@ def command(
 class ServiceLog(logging.Handler):
     """The log on standard error, other libraries' warnings included.
 
-    What cannot be written (full disk, closed terminal) is counted, and stops nothing.
-
-    Attributes:
-        dropped: lines that could not be written.
+    A thread writes it, so that nobody waits for a terminal or a pipe that takes nothing. What
+    cannot be written (full disk, closed terminal, too many lines that wait) is counted.
     """
 
     def __init__(self, log_format: LogFormat, verbose: bool) -> None:
         super().__init__()
-        self.dropped = 0
+        self._turned_away = 0
+        self._unwritten = 0
+        self._waiting: queue.Queue[bytes | None] = queue.Queue(WAITING_LINES)
+        self._writer = threading.Thread(target=self._write, name="log", daemon=True)
+        self._writer.start()
         self.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
         logging.captureWarnings(True)
         logging.raiseExceptions = False
@@ -178,6 +188,11 @@ class ServiceLog(logging.Handler):
         self._told = logging.getLogger(TOLD)
         self._told.setLevel(logging.INFO)
 
+    @property
+    def dropped(self) -> int:
+        """Lines that could not be written."""
+        return self._turned_away + self._unwritten
+
     def tell(self, line: str) -> None:
         """What people should know, though it is no warning."""
         self._told.info("%s", line)
@@ -188,13 +203,28 @@ class ServiceLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
+        line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
         try:
-            # Not by sys.stderr, which would try again as the process ends, and fail once more.
-            line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
-            if sys.stderr is None or os.write(2, line) < len(line):
-                self.dropped += 1
-        except OSError:
-            self.dropped += 1
+            self._waiting.put_nowait(line)
+        except queue.Full:
+            self._turned_away += 1
+
+    def close(self) -> None:
+        """Write what waits, if somebody takes it soon; `logging` calls it as the process ends."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
+            self._writer.join(LAST_LINES_S)
+        super().close()
+
+    def _write(self) -> None:
+        """On a thread of its own."""
+        while (line := self._waiting.get()) is not None:
+            try:
+                # Not by sys.stderr, which would try again as the process ends, and fail once more.
+                if sys.stderr is None or os.write(2, line) < len(line):
+                    self._unwritten += 1
+            except OSError:
+                self._unwritten += 1
 
 
 class TextFormatter(logging.Formatter):
