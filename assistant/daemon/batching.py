@@ -4,6 +4,7 @@ Every stream's pipeline runs on a thread of its own while it has audio. Where it
 network it asks for it here, and waits. The networks' thread waits for the other pipelines that are
 busy, a few milliseconds at most, and computes the step of all, each with its own state. That the
 thread is one also keeps memory flat: OpenMP's workers and oneDNN's scratch space are the thread's.
+Passes over whole utterances take long, and stay on the stream's own thread: no step waits for them.
 """
 
 from __future__ import annotations
@@ -161,7 +162,8 @@ class BatchedAcousticModel:
 
     def __call__(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """Whole utterances at full context, see `AcousticModel.forward`."""
-        return self._batcher.ask(self._wholes, (rows, lengths), None)
+        log_probs: Tensor = self._model(rows, lengths)
+        return log_probs
 
     def step(
         self, block: Tensor, state: AcousticState, centre: int
@@ -181,7 +183,3 @@ class BatchedAcousticModel:
         log_probs, following = self._model.step(torch.cat(blocks), state, centre)
         assert isinstance(following, RecurrentState)  # noqa: S101 - as what it came from
         return [(log_probs[i : i + 1].clone(), one) for i, one in enumerate(following.apart())]
-
-    @torch.inference_mode()
-    def _wholes(self, requests: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        return [self._model(rows, lengths) for rows, lengths in requests]  # of any length
