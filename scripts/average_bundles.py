@@ -1,0 +1,70 @@
+"""Mix the acoustic weights of bundles of which each was trained on from the one before.
+
+    python scripts/average_bundles.py models/pt-br runs/pt-br --weights 1 3 --output models/pt-br
+
+What the last one has learnt is kept, and less of what the first one knew is forgotten (WiSE-FT,
+Wortsman et al. 2022, arXiv 2109.01903). The bank, the golden tensors and the commands of the output
+are to be made anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+from assistant.bundle import read_weights, write_weights
+from assistant.errors import AssistantError, UsageError
+
+WEIGHTS = "acoustic.safetensors"
+CONFIG = "config.yaml"
+
+
+def main() -> None:
+    """Parse, mix, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("bundles", type=Path, nargs="+")
+    parser.add_argument(
+        "--weights", type=float, nargs="+", help="how much of each; alike, if not given"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder of the bundle to write")
+    arguments = parser.parse_args()
+    shares = arguments.weights or [1.0] * len(arguments.bundles)
+    write_weights(arguments.output / WEIGHTS, mixed(arguments.bundles, shares))
+    config = arguments.bundles[-1] / CONFIG
+    if config.resolve() != (arguments.output / CONFIG).resolve():
+        shutil.copyfile(config, arguments.output / CONFIG)
+    print(f"{arguments.output / WEIGHTS}: {len(arguments.bundles)} bundles, as {shares}")
+
+
+def mixed(bundles: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
+    """The mean of all weights, each bundle's by its share.
+
+    Raises:
+        UsageError: shares and bundles do not fit, or bundles do not fit one another.
+        BundleError: one is missing or damaged.
+    """
+    if len(shares) != len(bundles) or min(shares) < 0 or not sum(shares):
+        raise UsageError(f"--weights: write one number for each of the {len(bundles)} bundles")
+    read = [read_weights(bundle / WEIGHTS) for bundle in bundles]
+    configs = [(bundle / CONFIG).read_bytes() for bundle in bundles]
+    for bundle, config in zip(bundles, configs, strict=True):
+        if config != configs[0]:
+            raise UsageError(f"{bundle}: not trained on from {bundles[0]}: their {CONFIG} differ")
+    total: dict[str, torch.Tensor] = {}
+    for name, first in read[0].items():
+        parts = (w[name].double() * share for w, share in zip(read, shares, strict=True))
+        total[name] = (torch.stack(list(parts)).sum(0) / sum(shares)).to(first.dtype)
+    return total
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,83 @@
+"""`scripts/average_bundles.py`: the mean of bundles' weights, and what does not fit."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny_bundle
+import torch
+
+from assistant.bundle import read_acoustic, read_weights, write_weights
+from assistant.errors import AssistantError
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "average_bundles.py"
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A bundle, and one in whose place all weights have become twice as large."""
+    first = tiny_bundle.build(tmp_path_factory.mktemp("tiny"))
+    second = first.parent / "larger"
+    shutil.copytree(first, second)
+    weights = read_weights(first / "acoustic.safetensors")
+    write_weights(second / "acoustic.safetensors", {n: 2 * w for n, w in weights.items()})
+    return [first, second]
+
+
+@pytest.fixture
+def average(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs the script in this process."""
+    specification = importlib.util.spec_from_file_location("average_bundles", SCRIPT)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+
+    def run(*arguments: object) -> None:
+        monkeypatch.setattr("sys.argv", [str(SCRIPT), *map(str, arguments)])
+        module.main()
+
+    return run
+
+
+def test_weights_are_mixed_by_their_shares(
+    average: Callable[..., None], bundles: list[Path]
+) -> None:
+    mixed = bundles[0].parent / "mixed"  # beside the encoder they share
+    average(*bundles, "--weights", 1, 3, "--output", mixed)
+    before = read_weights(bundles[0] / "acoustic.safetensors")
+    for name, weight in read_weights(mixed / "acoustic.safetensors").items():
+        assert weight.dtype == before[name].dtype
+        torch.testing.assert_close(weight, (1.75 * before[name].double()).to(weight.dtype))
+    assert read_acoustic(mixed).phonemes == read_acoustic(bundles[0]).phonemes
+
+
+def test_the_output_may_be_one_of_them(
+    average: Callable[..., None], bundles: list[Path], tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(bundles[0], kept)
+    average(kept, bundles[1], "--weights", 0, 1, "--output", kept)
+    larger = read_weights(bundles[1] / "acoustic.safetensors")
+    for name, weight in read_weights(kept / "acoustic.safetensors").items():
+        torch.testing.assert_close(weight, larger[name])
+
+
+def test_what_does_not_fit_is_told(
+    average: Callable[..., None], bundles: list[Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(bundles[0], other)
+    config = other / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8") + "# of another one\n", encoding="utf-8")
+    for arguments, what in (
+        ((*bundles, "--weights", 1), "write one number for each of the 2 bundles"),
+        ((bundles[0], other), "their config.yaml differ"),
+        ((bundles[0], tmp_path), "acoustic.safetensors: missing"),
+    ):
+        with pytest.raises(AssistantError, match=what):
+            average(*arguments, "--output", tmp_path / "mixed")
+    assert not (tmp_path / "mixed").exists()
