@@ -56,6 +56,10 @@ def mixed(bundles: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
     for bundle, config in zip(bundles, configs, strict=True):
         if config != configs[0]:
             raise UsageError(f"{bundle}: not trained on from {bundles[0]}: their {CONFIG} differ")
+    shapes = [{name: weight.shape for name, weight in weights.items()} for weights in read]
+    for bundle, found in zip(bundles, shapes, strict=True):
+        if found != shapes[0]:
+            raise UsageError(f"{bundle}: weights of other names or shapes than {bundles[0]}'s")
     total: dict[str, torch.Tensor] = {}
     for name, first in read[0].items():
         parts = (w[name].double() * share for w, share in zip(read, shares, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +9,10 @@ from pathlib import Path
 import pytest
 import tiny_bundle
 import torch
+from script_support import load_script
 
 from assistant.bundle import read_acoustic, read_weights, write_weights
 from assistant.errors import AssistantError
-
-SCRIPT = Path(__file__).parent.parent / "scripts" / "average_bundles.py"
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +29,11 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def average(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs the script in this process."""
-    specification = importlib.util.spec_from_file_location("average_bundles", SCRIPT)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    script = load_script("average_bundles", monkeypatch)
 
     def run(*arguments: object) -> None:
-        monkeypatch.setattr("sys.argv", [str(SCRIPT), *map(str, arguments)])
-        module.main()
+        monkeypatch.setattr("sys.argv", ["average_bundles.py", *map(str, arguments)])
+        script.main()
 
     return run
 
@@ -73,9 +68,14 @@ def test_what_does_not_fit_is_told(
     shutil.copytree(bundles[0], other)
     config = other / "config.yaml"
     config.write_text(config.read_text(encoding="utf-8") + "# of another one\n", encoding="utf-8")
+    wider = tmp_path / "wider"  # as with an update of the encoder of another rank
+    shutil.copytree(bundles[0], wider)
+    weights = read_weights(wider / "acoustic.safetensors")
+    write_weights(wider / "acoustic.safetensors", {n: w[None] for n, w in weights.items()})
     for arguments, what in (
         ((*bundles, "--weights", 1), "write one number for each of the 2 bundles"),
         ((bundles[0], other), "their config.yaml differ"),
+        ((bundles[0], wider), "weights of other names or shapes"),
         ((bundles[0], tmp_path), "acoustic.safetensors: missing"),
     ):
         with pytest.raises(AssistantError, match=what):

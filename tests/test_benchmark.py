@@ -1,14 +1,12 @@
 """The benchmark: many streams at once are what each is by itself, and every part gives its keys."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_bundle
 import torch
+from script_support import load_script
 from torch.testing import assert_close
 
 from assistant.acoustic import AcousticScorer
@@ -27,8 +25,6 @@ from assistant.nn.acoustic_model import AcousticModel
 from assistant.nn.encoder import EncoderShape, StreamingEncoder
 from assistant.training.document import markers
 
-ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "scripts/benchmark.py"
 CHUNKS = 4
 
 
@@ -171,10 +167,7 @@ def script(monkeypatch, capsys):
     """Runs the script in this process (but for what it measures afresh)."""
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    specification = importlib.util.spec_from_file_location("benchmark_script", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, "benchmark_script", module)
-    specification.loader.exec_module(module)
+    module = load_script("benchmark", monkeypatch)
 
     def run(*arguments):
         code = module.main([str(argument) for argument in arguments])

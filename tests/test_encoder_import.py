@@ -3,12 +3,10 @@
 Runs where the `train` extra is installed: it brings CTranslate2 and the original weights.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from script_support import load_script
 
 from assistant.bundle import read_encoder
 from assistant.config import FeatureConfig
@@ -45,14 +43,10 @@ def test_rows_are_those_of_ctranslate2(original, data):
 
 
 def test_the_import_script_gives_the_weights_in_the_bundle(original, tmp_path, monkeypatch):
-    script = Path(__file__).parent.parent / "scripts" / "import_encoder.py"
-    spec = importlib.util.spec_from_file_location("import_encoder", script)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    script = load_script("import_encoder", monkeypatch)
     arguments = ["import_encoder.py", str(original / "model.bin"), "-o", str(tmp_path / "encoder")]
     monkeypatch.setattr("sys.argv", arguments)
-    module.main()
+    script.main()
     made = read_encoder(tmp_path / "encoder").state_dict()
     kept = read_encoder(data_folder() / "models/encoder").state_dict()
     assert all(torch.equal(made[name], kept[name]) for name in kept)

@@ -16,7 +16,7 @@ TOKEN = "HOME_ASSISTANT_TOKEN"  # noqa: S105 - the variable's name
 """The variable that has the long-lived access token, where the policy names no other."""
 ADDRESS = "HOME_ASSISTANT_URL"
 """The variable that says where Home Assistant is, where the policy does not."""
-HERE = "http://localhost:8123"
+LOCALHOST = "http://localhost:8123"
 """Where it is if nothing says so."""
 
 
@@ -70,7 +70,7 @@ class HomeAssistantAction:
 
     @property
     def _address(self) -> str:
-        return (self.url or os.environ.get(ADDRESS) or HERE).rstrip("/")
+        return (self.url or os.environ.get(ADDRESS) or LOCALHOST).rstrip("/")
 
     def _request(self) -> HttpAction:
         domain, _, service = self.service.partition(".")

@@ -2,9 +2,8 @@
 
 Every stream's pipeline runs on a thread of its own while it has audio. Where it needs a step of a
 network it asks for it here, and waits. The networks' thread waits for the other pipelines that are
-busy, a few milliseconds at most, and computes the step of all, each with its own state. That the
-thread is one also keeps memory flat: OpenMP's workers and oneDNN's scratch space are the thread's.
-Passes over whole utterances take long, and stay on the stream's own thread: no step waits for them.
+busy, a few milliseconds at most, and computes the step of all, each with its own state. Passes over
+whole utterances take long, and stay on the stream's own thread: no step waits for them.
 """
 
 from __future__ import annotations
