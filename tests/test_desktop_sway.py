@@ -88,7 +88,10 @@ def test_text_and_keys_arrive(sway: Path) -> None:
 
 
 def test_windows_and_workspaces(sway: Path) -> None:
-    subprocess.run(["swaymsg", "exec", "foot --app-id=other"], check=True, capture_output=True)
+    # By default foot starts the user's shell, and that of `nobody` ends at once.
+    subprocess.run(
+        ["swaymsg", "exec", "foot --app-id=other sleep 60"], check=True, capture_output=True
+    )
     eventually(lambda: application() == "other")
     done("window", {"operation": "focus", "application": "Writing"})
     assert application() == "writing"
