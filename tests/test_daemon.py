@@ -23,8 +23,10 @@ from assistant.daemon.daemon import WAITING_ACTIONS, Daemon
 from assistant.daemon.desktop import Desktop
 from assistant.daemon.hub import Hub
 from assistant.daemon.listening import Attention, Listening, Mode
-from assistant.daemon.loading import Loaded
+from assistant.daemon.loading import Loaded, Loader
 from assistant.daemon.microphone import MicrophoneThread
+from assistant.daemon.notify import ServiceManager
+from assistant.daemon.reloading import Reloader
 from assistant.daemon.sockets import Address, serve
 from assistant.daemon.streams import MOST_STREAMS, QUEUE_S, Streams
 from assistant.engine import Engine
@@ -578,6 +580,31 @@ def test_a_microphone_that_is_not_there_is_looked_for_and_one_that_is_lost_comes
         "microphone 'fake' was lost",
         "microphone 'fake' is back",
     ]
+
+
+def test_what_changes_while_it_is_read_for_the_start_is_read_again(engine, tmp_path):
+    pytest.importorskip("watchfiles", reason="watchfiles is not installed (assistant[daemon])")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("intents: {}")
+    told: list[str] = []
+    config = replace(engine.config, commands="agreeable")
+    loader = Loader(lambda: config, str(policy), False, (policy,), told.append)
+
+    async def start() -> None:
+        watched = loader.watched(config)
+        waiting = await loader.watching(watched)
+        policy.write_text("intents: {setLight: {log: 'now {state}'}}")
+        await waiting
+        daemon = new_daemon(engine)
+        reloader = Reloader(loader, daemon, config, ServiceManager(), told.append)
+        watch = asyncio.create_task(reloader.watch(watched, waiting))
+        await until(lambda: reloader.counts["done"])
+        assert "setLight" in daemon.dialogue.runner.policy.rules
+        watch.cancel()
+        await daemon.close()
+
+    run(start())
+    assert told == ["reloaded: 2 intents of agreeable"]
 
 
 def test_the_networks_are_not_trained_while_they_are_shared(engine):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,6 +21,8 @@ class HomeAssistant(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.called: list[tuple[str, Any]] = []
+        self.asked: list[str] = []
+        self.changes = True
 
     @property
     def url(self) -> str:
@@ -42,7 +45,14 @@ class Handler(BaseHTTPRequestHandler):
             self.server.called.append((self.path, body))
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(b"[]")
+        self.wfile.write(b'[{"entity_id": "light.hall"}]' if self.server.changes else b"[]")
+
+    def do_GET(self) -> None:
+        entity = self.path.removeprefix("/api/states/")
+        self.server.asked.append(entity)
+        self.send_response(200 if entity in ("light.hall", "light.den") else 404)
+        self.end_headers()
+        self.wfile.write(b"{}")
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -83,6 +93,31 @@ def test_several_entities_or_none_are_possible(home: HomeAssistant) -> None:
     none = {"service": "homeassistant.restart", "url": home.url}
     assert perform({"home_assistant": none}).status is ActionStatus.DONE
     assert [body for _, body in home.called] == [{"entity_id": ["light.a", "light.x"]}, {}]
+
+
+@pytest.mark.parametrize(
+    ("entity", "asked", "missing"),
+    [
+        ("light.hall", ["light.hall"], None),
+        ("Light.Hall, light.den", ["light.hall", "light.den"], None),
+        (["light.den", "light.attic"], ["light.den", "light.attic"], "light.attic"),
+        ("{room}", ["light.none/../den"], "light.none/../den"),
+        ("all", [], None),
+        (None, [], None),
+    ],
+)
+def test_an_entity_that_is_not_there_is_said_where_nothing_has_changed(
+    home: HomeAssistant, entity: Any, asked: list[str], missing: str | None
+) -> None:
+    rule = {"service": "light.turn_on", "entity": entity, "url": home.url}
+    assert perform({"home_assistant": rule}, room="light.none/../den").status is ActionStatus.DONE
+    assert not home.asked
+    home.changes = False
+    result = perform({"home_assistant": rule}, room="light.none/../den")
+    assert [urllib.parse.unquote(entity) for entity in home.asked] == asked
+    assert result.status is (ActionStatus.FAILED if missing else ActionStatus.DONE)
+    assert ("has no" in result.description) == bool(missing)
+    assert (missing or "") in result.description
 
 
 @pytest.mark.parametrize("value", ["..", "turn_on/../../config", "turn_on?x=1"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import urllib.error
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
 
 from ..errors import ActionError
+from . import json_template
 from .http import HttpAction
 from .placeholders import Slots
 
@@ -61,11 +64,14 @@ class HomeAssistantAction:
         return self._request().describe(slots)
 
     def perform(self, slots: Slots) -> str:
-        """Call it; returns nothing: what Home Assistant answers is the new state of everything."""
+        """Call it; returns nothing: what Home Assistant answers is the state of all that changed."""
         try:
-            self._request().perform(slots)
+            answer = self._request().perform(slots)
         except ActionError as error:
             raise ActionError(self._explained(error)) from error
+        if answer.strip() == "[]":  # nothing has changed, perhaps since there is no such entity
+            for entity in self._entities(slots):
+                self._find(entity)
         return ""
 
     @property
@@ -75,14 +81,41 @@ class HomeAssistantAction:
     def _request(self) -> HttpAction:
         domain, _, service = self.service.partition(".")
         entities = {} if self.entity is None else {"entity_id": self.entity}
-        token = f"Bearer ${{{next(iter(self.environment), TOKEN)}}}"
+        body = {**entities, **self.data}
+        return self._to(f"services/{domain}/{service}", method="POST", json=body)
+
+    def _to(self, path: str, **options: Any) -> HttpAction:
         return HttpAction(
-            f"{self._address}/api/services/{domain}/{service}",
-            json={**entities, **self.data},
-            headers={"Authorization": token},
+            f"{self._address}/api/{path}",
+            headers={"Authorization": f"Bearer ${{{next(iter(self.environment), TOKEN)}}}"},
             environment=self.environment,
             timeout_s=self.timeout_s,
+            **options,
         )
+
+    def _entities(self, slots: Slots) -> Iterator[str]:
+        """The entities by name; `all` and `none` are not."""
+        found = json_template.fill(self.data.get("entity_id", self.entity), slots)
+        for names in found if isinstance(found, list) else [found]:
+            for name in str(names or "").split(","):
+                if "." in name:
+                    yield name.strip().lower()
+
+    def _find(self, entity: str) -> None:
+        """Home Assistant calls a service for an entity that it does not have as well.
+
+        Raises:
+            ActionError: it does not have it.
+        """
+        try:
+            self._to("states/{entity}", method="GET").perform({"entity": entity})
+        except ActionError as error:
+            cause = error.__cause__
+            if isinstance(cause, urllib.error.HTTPError) and cause.code == HTTPStatus.NOT_FOUND:
+                raise ActionError(
+                    f"Home Assistant at {self._address} has no {entity}: its Settings, Devices & "
+                    "services, Entities say what it is called"
+                ) from error
 
     def _explained(self, error: ActionError) -> str:
         """What an error of the request means for who uses Home Assistant."""

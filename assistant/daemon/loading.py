@@ -74,6 +74,12 @@ class Loader:
         found = [path.absolute() for path in (*sets, *self.files)]
         return frozenset((*found, *(path.resolve() for path in found)))
 
+    async def watching(self, watched: frozenset[Path]) -> asyncio.Task[bool]:
+        """`changed` as a task, which watches when this returns."""
+        waiting = asyncio.create_task(self.changed(watched))
+        await asyncio.sleep(0)
+        return waiting
+
     async def changed(self, watched: frozenset[Path]) -> bool:
         """Wait until something of it changes; False where nothing can watch it."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from ..config import AssistantConfig
 from ..errors import AssistantError, ConfigError
@@ -87,20 +88,22 @@ class Reloader:
         except Exception:
             logger.exception("a reload failed")
 
-    async def watch(self) -> None:
-        """Reload when files change; what is watched may change with them."""
-        watched = await asyncio.to_thread(self._loader.watched, self._config)
-        waiting = asyncio.create_task(self._loader.changed(watched))
+    async def watch(self, watched: frozenset[Path], waiting: asyncio.Task[bool]) -> None:
+        """Reload when files change; what is watched may change with them.
+
+        Args:
+            watched: what `Loader.watched` named before it was read.
+            waiting: `Loader.changed` of that, which has waited since: what changed while it was
+                read for the start counts as well.
+        """
         try:
             while await waiting:
-                # From before they are read, so that what changes meanwhile counts as well.
-                waiting = asyncio.create_task(self._loader.changed(watched))
-                await asyncio.sleep(0)
+                waiting = await self._loader.watching(watched)
                 await self.reload_quietly()
                 other = await asyncio.to_thread(self._loader.watched, self._config)
                 if other != watched:
                     waiting.cancel()
-                    watched, waiting = other, asyncio.create_task(self._loader.changed(other))
+                    watched, waiting = other, await self._loader.watching(other)
         finally:
             waiting.cancel()
 

@@ -138,6 +138,9 @@ class Service:
                 files,
                 self._tell,
             )
+            watched = await asyncio.to_thread(loader.watched, self._config)
+            waiting = await loader.watching(watched)  # from before anything is read
+            self._tasks.append(waiting)
             loaded = await loader.load()
         self.daemon = self._assemble(loader, loaded)
         with self._timed("servers"):
@@ -150,7 +153,7 @@ class Service:
         from .desktop import on_desktop  # noqa: PLC0415
 
         assert self.reloader is not None  # noqa: S101 - it was assembled before
-        beside = [self.reloader.watch(), self._live(), tidy_memory()]
+        beside = [self.reloader.watch(watched, waiting), self._live(), tidy_memory()]
         beside += [self.reloader.follow_window()] if loaded.contexts else []
         beside += on_desktop(self.daemon, loaded.config.daemon, self._tell)
         self._tasks += [asyncio.create_task(one) for one in beside]
