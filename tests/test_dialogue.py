@@ -125,6 +125,27 @@ def test_what_is_heard_badly_is_asked_about(scene: Scene) -> None:
     ]
 
 
+def test_a_yes_that_was_not_heard_well_is_asked_for_again(scene: Scene) -> None:
+    asked = scene.say("shutdown")
+    scene.now += 9
+    again = scene.say("yes", confidence=0.79)
+    assert (again.intent, again.status) == ("shutdown", ActionStatus.UNCONFIRMED)
+    doubt = "confidence 0.79 is below 0.80"
+    assert again.description == f"{asked.description}; a yes was not heard well: {doubt}"
+    assert scene.done == []
+    scene.now += 9  # from the second time it was asked
+    assert scene.say("yes", confidence=0.8).status is ActionStatus.DONE
+    assert scene.told()[1:] == [("yes", "refused", doubt)]
+    assert scene.say("yes", confidence=0.79).description == "yes: nothing was asked"
+    assert scene.done == ["shutdown"]
+
+
+def test_a_no_need_not_be_heard_well(scene: Scene) -> None:
+    scene.say("shutdown")
+    assert scene.say("no", confidence=0.3).status is ActionStatus.REFUSED
+    assert scene.dialogue.pending is None
+
+
 def test_a_pressed_yes_counts_as_a_spoken_one(scene: Scene) -> None:
     scene.say("shutdown")
     assert scene.dialogue.accept(source="socket").status is ActionStatus.DONE

@@ -89,6 +89,8 @@ class Dialogue:
         if isinstance(prepared, Prepared) and prepared.reply is not None:
             by = one_line(f"'{intent.text or intent.name}' was said")
             match prepared.reply:
+                case Reply.ACCEPT if prepared.doubt:
+                    return self._ask_again(prepared.doubt, entry)
                 case Reply.ACCEPT:
                     return self._accept("", by, entry)
                 case Reply.REFUSE:
@@ -166,6 +168,21 @@ class Dialogue:
         if isinstance(ready, ActionResult):
             return self._recorded(question.entry, ready, why, question.prepared.description)
         return self._perform(question.entry, ready, why)
+
+    def _ask_again(self, doubt: str, entry: JournalEntry) -> ActionResult:
+        """A yes that was not heard well changes nothing; there is time for another one."""
+        with self._lock:
+            expired = self._expire()
+            question = self._question
+            if question is not None:
+                expires = self._clock() + self.config.confirmation_timeout_s
+                question = self._question = replace(question, expires=expires)
+        self._record_expired(expired)
+        if question is None:
+            return self._nothing(entry, _why_none("", expired))
+        self._record(entry, ActionStatus.REFUSED.value, entry.intent, doubt)
+        text = f"{question.text}; a yes was not heard well: {doubt}"
+        return ActionResult(question.prepared.intent.name, ActionStatus.UNCONFIRMED, text)
 
     def _refuse(self, wanted: str, by: str, entry: JournalEntry | None = None) -> ActionResult:
         with self._lock:

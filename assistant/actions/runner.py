@@ -83,8 +83,10 @@ class ActionRunner:
             undo = one_line(rule.undo.describe(slots)) if rule.undo is not None else ""
         except Exception as error:
             return self._failure(name, error)
-        doubt = self._doubt(rule.confirm, intent.confidence)
         reply = rule.action.reply if isinstance(rule.action, ReplyAction) else None
+        # What is asked about is not to be done on a yes that nobody may have said.
+        confirm = Confirm.WHEN_UNSURE if reply is Reply.ACCEPT else rule.confirm
+        doubt = self._doubt(confirm, intent.confidence)
         return Prepared(intent, rule, slots, description, undo, doubt, reply)
 
     def carry_out(self, prepared: Prepared) -> ActionResult:
