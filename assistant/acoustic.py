@@ -1,4 +1,4 @@
-"""Acoustic stage: feature rows to phoneme log-posteriors, block by block or whole."""
+"""Acoustic stage: feature rows to phoneme log-posteriors, chunk by chunk or whole."""
 
 from __future__ import annotations
 
@@ -33,46 +33,32 @@ class Scoring(Protocol):
 class AcousticScorer:
     """Stage: `FeatureChunk`s of one utterance to `PosteriorChunk`s.
 
-    A block is scored as soon as its look-ahead has been heard; at the end none is missing.
+    A chunk with its look-ahead is a block of the acoustic model.
     """
 
-    def __init__(self, model: Scoring, row_ms: float) -> None:
+    latency_ms = 0.0
+    """Nothing is waited for: the look-ahead comes with the chunk."""
+
+    def __init__(self, model: Scoring) -> None:
         self.model = model
         self.config: AcousticConfig = model.config
-        self.row_ms = row_ms
         self.reset()
-
-    @property
-    def latency_ms(self) -> float:
-        """A block's centre and its look-ahead."""
-        return (self.config.chunk_rows + self.config.lookahead_rows) * self.row_ms
 
     def reset(self) -> None:
         """Forget the utterance."""
-        self._rows = torch.zeros(0, self.config.input_size, device=self.model.mean.device)
-        self._scored = 0
         self._state = self.model.initial_state()
 
+    @torch.inference_mode()
     def feed(self, item: FeatureChunk) -> list[PosteriorChunk]:
-        """Take rows; return the blocks whose look-ahead is complete."""
-        self._rows = torch.cat([self._rows, item.rows])
-        width = self.config.chunk_rows + self.config.lookahead_rows
-        chunks = []
-        while len(self._rows) >= width:
-            chunks.append(self._score(width, self.config.chunk_rows))
-        return chunks
+        """Score a chunk."""
+        block = item.rows[None]
+        log_probs, self._state = self.model.step(block, self._state, item.centre)
+        return [PosteriorChunk(log_probs[0].cpu())]
 
     def flush(self) -> list[PosteriorChunk]:
-        """Score what is left, without look-ahead that never came; reset."""
-        chunks = []
-        while len(self._rows):
-            width = self.config.chunk_rows + self.config.lookahead_rows
-            available = len(self._rows)
-            chunks.append(
-                self._score(min(width, available), min(self.config.chunk_rows, available))
-            )
+        """The utterance is over, and nothing of it is left; reset."""
         self.reset()
-        return chunks
+        return []
 
     @torch.inference_mode()
     def full_context(self, rows: Tensor) -> Tensor:
@@ -80,11 +66,3 @@ class AcousticScorer:
         lengths = torch.tensor([len(rows)], device=rows.device)
         log_probs: Tensor = self.model(rows[None], lengths)
         return log_probs[0].cpu()
-
-    @torch.inference_mode()
-    def _score(self, width: int, centre: int) -> PosteriorChunk:
-        log_probs, self._state = self.model.step(self._rows[None, :width], self._state, centre)
-        chunk = PosteriorChunk(log_probs=log_probs[0].cpu(), start=self._scored)
-        self._rows = self._rows[centre:]
-        self._scored += centre
-        return chunk

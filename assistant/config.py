@@ -88,15 +88,33 @@ class FeatureConfig:
     """Whether the streaming encoder follows; without it rows are stacked log-mel frames."""
     stack: int = 2
     """Encoder frames (or log-mel frames) joined into one row."""
-    chunk_rows: int = 16
-    """Rows the encoder sees at a time in the streaming pass."""
+    chunk_rows: int = 8
+    """Rows of a chunk, the centre of the networks' block in the streaming pass."""
+    lookahead_rows: int = 8
+    """Rows of the block beyond them. They are encoded again with the next chunk: as many as the
+    chunk has double the work of the streaming pass."""
     left_context_rows: int = 200
     """Rows of the past whose keys and values are kept."""
+
+    @property
+    def frames_per_row(self) -> int:
+        """Log-mel frames a row stands for; the encoder's convolutions halve their number."""
+        return self.stack * (2 if self.encoder else 1)
+
+    @property
+    def frames_ahead(self) -> int:
+        """Log-mel frames beyond its own that a row needs: the convolutions look one ahead."""
+        return int(self.encoder)
+
+    @property
+    def row_ms(self) -> float:
+        """Milliseconds a row stands for."""
+        return self.frames_per_row * self.hop * 1000 / self.sample_rate
 
 
 @dataclass(frozen=True)
 class AcousticConfig:
-    """Shape of the acoustic model, and the block it streams with."""
+    """Shape of the acoustic model."""
 
     input_size: int = 1024
     """Columns of a feature row."""
@@ -114,11 +132,6 @@ class AcousticConfig:
     """Probability, between layers, while training."""
     phonemes: int = 0
     """Outputs, the CTC blank included."""
-    chunk_rows: int = 16
-    """Centre rows of a block in the streaming pass."""
-    lookahead_rows: int = 0
-    """Look-ahead rows of a block in the streaming pass; the encoder's chunk has none, so that any
-    at all makes partial results wait for a whole second chunk."""
 
     def __post_init__(self) -> None:
         """Refuse layers that do not exist.

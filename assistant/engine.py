@@ -142,7 +142,7 @@ class Engine:
         return Pipeline(
             endpointer=WholeStream() if whole else Endpointer(self.config.endpoint),
             features=features,
-            acoustic=AcousticScorer(acoustic or self.acoustic.model, features.row_ms),
+            acoustic=AcousticScorer(acoustic or self.acoustic.model),
             intent=self.decoder(),
             actions=actions,
             observe=observe,
@@ -185,7 +185,7 @@ class Engine:
             acoustic_hash=acoustic.hash,
             commands=str(commands.resolve()),
             source_hash=self.commands.source_hash,
-            row_ms=self.features().row_ms,
+            row_ms=acoustic.features.row_ms,
             decision=self.config.decision,
         )
         return Keeper(listener, enabled and self.config.keep_last)

@@ -2,8 +2,8 @@
 
 Log-mel is Whisper's (torchaudio, slaney scale and norm, base-10 logarithm), computed in blocks at
 fixed places of the utterance, so that any cut of the stream gives the same bits. The encoder reads
-it twice: in chunks while someone speaks (`feed`), and once more at full context when the utterance
-is over (`full_context`), which the final decision uses.
+it in blocks while someone speaks (`feed`), each a chunk with the look-ahead beyond it, and once
+more at full context when the utterance is over (`full_context`), which the final decision uses.
 """
 
 from __future__ import annotations
@@ -70,10 +70,14 @@ def normalise(log_mel: Tensor, loudest: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class FeatureState:
-    """What the extractor carries: where it is, the encoder's past, the loudest bin so far."""
+    """What the extractor carries from chunk to chunk.
 
-    frames: int
+    rows: in chunks so far. ahead: (F, bins), log-mel frames after those of the chunks, which the
+    look-ahead has needed already. loudest: the loudest bin so far. encoder: its past.
+    """
+
     rows: int
+    ahead: Tensor
     loudest: Tensor
     encoder: EncoderState | None
 
@@ -85,9 +89,9 @@ class EncoderStep(Protocol):
         """The state before the first frame."""
 
     def step(
-        self, log_mel: Tensor, state: EncoderState, left_context: int
+        self, log_mel: Tensor, state: EncoderState, left_context: int, centre: int | None = None
     ) -> tuple[Tensor, EncoderState]:
-        """Encode one chunk."""
+        """Encode one block."""
 
 
 class FeatureExtractor:
@@ -110,26 +114,17 @@ class FeatureExtractor:
         self.reset()
 
     @property
-    def frames_per_row(self) -> int:
-        """Log-mel frames a row stands for."""
-        return self.config.stack * (2 if self.encoder is not None else 1)
-
-    @property
     def columns(self) -> int:
         """Width of a row."""
         width = self.encoder.shape.width if self.encoder is not None else self.config.mel_bins
         return self.config.stack * width
 
     @property
-    def row_ms(self) -> float:
-        """Milliseconds a row stands for."""
-        return self.frames_per_row * self.config.hop * 1000 / self.config.sample_rate
-
-    @property
     def latency_ms(self) -> float:
-        """A chunk, half a window beyond it, and the frame the convolutions look ahead."""
-        ahead = self.log_mel.margin + (self.config.hop if self.encoder is not None else 0)
-        return self.config.chunk_rows * self.row_ms + ahead * 1000 / self.config.sample_rate
+        """From a chunk's first sample until it is encoded: it, the look-ahead, what frames need."""
+        rows = self.config.chunk_rows + self.config.lookahead_rows
+        samples = self._samples_needed(self._frames_needed(rows))
+        return samples * 1000 / self.config.sample_rate
 
     @property
     def longest_samples(self) -> float:
@@ -144,11 +139,12 @@ class FeatureExtractor:
         self._held = np.zeros(0, np.float32)
         self._held_start = 0
         self._received = 0
-        encoder_state = self._streaming.initial_state() if self._streaming else None
-        self._state = FeatureState(0, 0, torch.tensor(-torch.inf), encoder_state)
+        encoder = self._streaming.initial_state() if self._streaming else None
+        nothing = torch.zeros(0, self.config.mel_bins)
+        self._state = FeatureState(0, nothing, torch.tensor(-torch.inf), encoder)
 
     def feed(self, item: Samples) -> list[FeatureChunk]:
-        """Take samples; return the chunks that are complete.
+        """Take samples; return the chunks whose look-ahead is complete.
 
         Raises:
             UsageError: the utterance is longer than the encoder has positions for.
@@ -158,25 +154,33 @@ class FeatureExtractor:
         if self._received > self.longest_samples:
             longest = self.longest_samples / self.config.sample_rate
             raise UsageError(f"an utterance may last {longest:g} s at most; cut it shorter")
+        width = self.config.chunk_rows + self.config.lookahead_rows
         chunks = []
-        while self._received >= self._samples_needed(self._next_frames()):
-            chunks.append(self._advance(self._take(self._next_frames())))
+        while self._received >= self._samples_needed(
+            needed := self._frames_needed(self._state.rows + width)
+        ):
+            self._compute(needed)
+            chunks.append(self._advance(self.config.chunk_rows, width))
         return chunks
 
     def flush(self) -> list[FeatureChunk]:
         """The utterance is over: zero-pad to a whole row, return the rest, reset."""
-        rest = self.rest()
-        chunks = [self._advance(rest, last=True)] if len(rest) else []
+        self._state = replace(self._state, ahead=self.rest())
+        chunks = []
+        while left := len(self._state.ahead) // self.config.frames_per_row:
+            width = self.config.chunk_rows + self.config.lookahead_rows
+            chunks.append(self._advance(min(self.config.chunk_rows, left), min(width, left)))
         self.reset()
         return chunks
 
     def rest(self) -> Tensor:
         """Log-mel frames (F, bins) of what is in no chunk yet, as `flush` makes them; keeps all."""
-        padding = -self._received % (self.frames_per_row * self.config.hop)
-        frames = (self._received + padding) // self.config.hop - self._state.frames
+        padding = -self._received % (self.config.frames_per_row * self.config.hop)
+        frames = (self._received + padding) // self.config.hop - self._computed
         if not frames:
-            return torch.zeros(0, self.config.mel_bins)
-        return self._computed(np.pad(self._all_held(), (0, padding)), frames, last=True)
+            return self._state.ahead
+        held = np.pad(self._all_held(), (0, padding))
+        return torch.cat([self._state.ahead, self._next(held, frames, last=True)])
 
     @torch.inference_mode()
     def full_context(self, log_mel: Tensor) -> Tensor:
@@ -189,63 +193,68 @@ class FeatureExtractor:
 
     def whole(self, samples: Samples) -> Tensor:
         """Log-mel frames of a whole utterance, zero-padded to whole rows."""
-        row_samples = self.frames_per_row * self.config.hop
+        row_samples = self.config.frames_per_row * self.config.hop
         padded = np.pad(samples, (0, -len(samples) % row_samples))
         return self.log_mel.whole(torch.from_numpy(padded))
 
-    def _next_frames(self) -> int:
-        """Frames of the next chunk; the first has one more, for the convolutions' look-ahead."""
-        whole_chunk = self.config.chunk_rows * self.frames_per_row
-        return whole_chunk + int(self.encoder is not None and self._state.frames == 0)
+    @property
+    def _computed(self) -> int:
+        """Log-mel frames computed so far."""
+        return self._state.rows * self.config.frames_per_row + len(self._state.ahead)
+
+    def _frames_needed(self, rows: int) -> int:
+        """Log-mel frames for so many rows."""
+        return rows * self.config.frames_per_row + self.config.frames_ahead
 
     def _samples_needed(self, frames: int) -> int:
-        last = self._state.frames + frames - 1
         # One sample more than the window: reflecting the left edge must not touch the right one.
-        return last * self.config.hop + self.log_mel.margin + 1
+        return (frames - 1) * self.config.hop + self.log_mel.margin + 1
 
-    def _take(self, frames: int) -> Tensor:
-        """Compute the next `frames` log-mel frames, and drop the samples no other one needs."""
+    def _compute(self, frames: int) -> None:
+        """Compute log-mel up to `frames` frames, and drop the samples no other one needs."""
         held = self._all_held()
-        computed = self._computed(held, frames)
-        margin, hop = self.log_mel.margin, self.config.hop
-        keep = max(0, (self._state.frames + frames) * hop - margin - self._held_start)
+        computed = self._next(held, frames - self._computed)
+        self._state = replace(self._state, ahead=torch.cat([self._state.ahead, computed]))
+        keep = max(0, frames * self.config.hop - self.log_mel.margin - self._held_start)
         self._pending, self._held = [], held[keep:]
         self._held_start += keep
-        return computed
 
     def _all_held(self) -> Samples:
         return np.concatenate([self._held, *self._pending])
 
-    def _computed(self, held: Samples, frames: int, last: bool = False) -> Tensor:
+    def _next(self, held: Samples, frames: int, last: bool = False) -> Tensor:
         """The next `frames` log-mel frames of the samples `held`; `last`: nothing follows them."""
         margin, hop = self.log_mel.margin, self.config.hop
-        begin = self._state.frames * hop - margin - self._held_start
-        end = (self._state.frames + frames - 1) * hop + margin - self._held_start
+        begin = self._computed * hop - margin - self._held_start
+        end = (self._computed + frames - 1) * hop + margin - self._held_start
         edges = (max(0, -begin), max(0, end - len(held)) if last else 0)
         block = np.pad(held[max(0, begin) : end], edges, mode="reflect")
         return self.log_mel.frames(torch.from_numpy(block))
 
     @torch.inference_mode()
-    def _advance(self, log_mel: Tensor, last: bool = False) -> FeatureChunk:
+    def _advance(self, centre: int, width: int) -> FeatureChunk:
+        """The chunk of the next `centre` rows, and the look-ahead up to `width` rows."""
         state = self._state
-        loudest = torch.maximum(state.loudest, log_mel.max())
-        frames = normalise(log_mel, loudest)[None].to(self.device)
-        encoder_state = state.encoder
-        if self._streaming is not None and encoder_state is not None:
-            if last:  # in the place of the frame that the convolutions would look ahead to
-                frames = torch.nn.functional.pad(frames, (0, 0, 0, 1))
-            left_context = self.config.left_context_rows * self.config.stack
-            frames = frames.to(encoder_state.mel_tail.dtype)
-            frames, encoder_state = self._streaming.step(frames, encoder_state, left_context)
+        wanted = self._frames_needed(width)
+        block = state.ahead[:wanted]
+        loudest = torch.maximum(state.loudest, block.max())
+        frames = normalise(block, loudest)[None].to(self.device)
+        encoder = state.encoder
+        if self._streaming is not None and encoder is not None:
+            if len(block) < wanted:  # the end: a frame of zeros for the convolutions
+                frames = F.pad(frames, (0, 0, 0, 1))
+            if state.rows:  # the chunk before has used the first one
+                frames = frames[:, 1:]
+            frames, encoder = self._streaming.step(
+                frames.to(encoder.mel_tail.dtype),
+                encoder,
+                self.config.left_context_rows * self.config.stack,
+                centre * self.config.stack,
+            )
         rows = self._stacked(frames.float())
-        self._state = replace(
-            state,
-            frames=state.frames + len(log_mel),
-            rows=state.rows + len(rows),
-            loudest=loudest,
-            encoder=encoder_state,
-        )
-        return FeatureChunk(rows=rows, log_mel=log_mel, start=state.rows)
+        used = centre * self.config.frames_per_row
+        self._state = FeatureState(state.rows + centre, state.ahead[used:], loudest, encoder)
+        return FeatureChunk(rows, centre, state.ahead[:used])
 
     def _stacked(self, frames: Tensor) -> Tensor:
         """(1, stack · T, D) to (T, stack · D)."""

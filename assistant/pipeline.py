@@ -135,8 +135,7 @@ class Pipeline:
 
     def delays(self) -> tuple[StageDelay, ...]:
         """The latency ledger: what every stage waits for, from its own parameters."""
-        config = self.acoustic.config
-        row = self.features.row_ms
+        config = self.features.config
         pause = StageDelay(
             "pause",
             self.endpointer.pause_latency_ms,
@@ -148,12 +147,11 @@ class Pipeline:
             StageDelay(
                 "features",
                 self.features.latency_ms,
-                f"chunk of {self.features.config.chunk_rows} rows of {row:.0f} ms, half a window",
+                f"chunk of {config.chunk_rows} rows of {config.row_ms:.0f} ms, "
+                f"look-ahead of {config.lookahead_rows}, half a window; none of it at the end",
             ),
             StageDelay(
-                "acoustic model",
-                config.lookahead_rows * row,
-                f"look-ahead of {config.lookahead_rows} rows beyond its block; none at the end",
+                "acoustic model", self.acoustic.latency_ms, "its blocks are those of the features"
             ),
             StageDelay("intent", self.intent.latency_ms, "the last row decides"),
         )

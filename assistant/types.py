@@ -107,15 +107,16 @@ SpeechEvent = SpeechStart | SpeechAudio | SpeechPaused | SpeechEnd
 
 @dataclass(frozen=True, slots=True)
 class FeatureChunk:
-    """Feature rows of one stream.
+    """Feature rows of one stream, and those of the look-ahead behind them.
 
-    rows: (T, D) float32, of the streaming pass. log_mel: (about frames_per_row · T, bins), the
-    frames they were made from, kept for the full-context pass. start: index of the first row.
+    rows: (T, D) float32, of the streaming pass. centre: how many of them are the chunk; the others
+    are looked ahead at, and come again, better known, in the chunks that follow. log_mel:
+    (frames_per_row · centre, bins), what the chunk was made from, kept for the full-context pass.
     """
 
     rows: Tensor
+    centre: int
     log_mel: Tensor
-    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,6 @@ class PosteriorChunk:
     """Phoneme log-posteriors of one stream: `log_probs` (T, P), column 0 is the CTC blank."""
 
     log_probs: Tensor
-    start: int
 
 
 # ── decisions ──────────────────────────────────────────────────────────────────────────────

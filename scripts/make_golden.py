@@ -35,7 +35,7 @@ def main() -> None:
     begin = max(0, min(loudest - length // 2, len(samples) - length))
     samples = samples[begin : begin + length]
     features = FeatureExtractor(bundle.features, bundle.encoder)
-    acoustic = AcousticScorer(bundle.model, features.row_ms)
+    acoustic = AcousticScorer(bundle.model)
     chunks = [*features.feed(samples), *features.flush()]
     rows = features.full_context(torch.cat([chunk.log_mel for chunk in chunks]))
     streamed = [p for chunk in chunks for p in acoustic.feed(chunk)] + acoustic.flush()

@@ -55,7 +55,7 @@ def measure(folder: Path) -> dict[str, ErrorRate]:
     bundle = read_acoustic(folder)
     phonemizer = Phonemizer(bundle.language)
     features = FeatureExtractor(bundle.features, bundle.encoder)
-    acoustic = AcousticScorer(bundle.model, features.row_ms)
+    acoustic = AcousticScorer(bundle.model)
     errors = dict.fromkeys(("full context", "streaming"), ErrorRate(0, 0))
     for recording in read_manifest(MANIFEST):
         reference = bundle.phoneme_ids(phonemizer.phonemes(recording.text))

@@ -22,10 +22,14 @@ def speech_like(samples: int) -> np.ndarray:
     )
 
 
-def extractor(encoder: bool, chunk_rows: int = 4) -> FeatureExtractor:
+def extractor(encoder: bool, chunk_rows: int = 4, lookahead_rows: int = 0) -> FeatureExtractor:
     torch.manual_seed(0)
     config = FeatureConfig(
-        encoder=encoder, stack=2 if encoder else 4, chunk_rows=chunk_rows, left_context_rows=6
+        encoder=encoder,
+        stack=2 if encoder else 4,
+        chunk_rows=chunk_rows,
+        lookahead_rows=lookahead_rows,
+        left_context_rows=6,
     )
     shape = EncoderShape(width=64, heads=1, layers=2, positions=400)
     return FeatureExtractor(config, StreamingEncoder(shape).eval() if encoder else None)
@@ -34,21 +38,31 @@ def extractor(encoder: bool, chunk_rows: int = 4) -> FeatureExtractor:
 def run(stage: FeatureExtractor, samples: np.ndarray, cut: int):
     chunks = [c for i in range(0, len(samples), cut) for c in stage.feed(samples[i : i + cut])]
     chunks += stage.flush()
-    assert [c.start for c in chunks] == list(np.cumsum([0] + [len(c.rows) for c in chunks[:-1]]))
-    return torch.cat([c.rows for c in chunks]), torch.cat([c.log_mel for c in chunks])
+    assert all(len(c.log_mel) == c.centre * stage.config.frames_per_row for c in chunks)
+    return [c.rows for c in chunks], torch.cat([c.log_mel for c in chunks])
 
 
 @pytest.mark.parametrize("encoder", [True, False])
+@pytest.mark.parametrize("lookahead", [0, 3, 9])
 @pytest.mark.parametrize("samples", [1, 300, 641, 10_441, 23_456])
-def test_any_cut_gives_the_same_bits(encoder, samples):
-    stage = extractor(encoder)
+def test_any_cut_gives_the_same_bits(encoder, lookahead, samples):
+    stage = extractor(encoder, lookahead_rows=lookahead)
     signal = speech_like(samples)
     rows, log_mel = run(stage, signal, samples)
-    assert len(rows) == -(-samples // 640)
+    count = -(-samples // 640)
+    assert [len(r) for r in rows] == [min(4 + lookahead, count - at) for at in range(0, count, 4)]
     for cut in CUTS:
         again_rows, again_log_mel = run(stage, signal, cut)
-        assert torch.equal(rows, again_rows)
+        assert all(torch.equal(r, again) for r, again in zip(rows, again_rows, strict=True))
         assert torch.equal(log_mel, again_log_mel)
+
+
+@pytest.mark.parametrize("samples", [1, 8_000, 10_500, 20_011])
+def test_what_is_in_no_chunk_yet_is_what_flush_makes_of_it(samples):
+    stage = extractor(encoder=True, lookahead_rows=5)
+    chunks = stage.feed(speech_like(samples))
+    found = torch.cat([*(c.log_mel for c in chunks), stage.rest()])
+    assert torch.equal(found, torch.cat([c.log_mel for c in (*chunks, *stage.flush())]))
 
 
 @pytest.mark.parametrize("encoder", [True, False])
@@ -60,7 +74,7 @@ def test_streamed_log_mel_is_that_of_the_whole(encoder):
 
 def test_one_chunk_of_everything_is_the_full_context():
     stage = extractor(encoder=True, chunk_rows=100)
-    rows, log_mel = run(stage, speech_like(30_000), 999)
+    (rows,), log_mel = run(stage, speech_like(30_000), 999)
     assert_close(rows, stage.full_context(log_mel), rtol=1e-4, atol=1e-4)
 
 
@@ -79,12 +93,17 @@ def test_normalisation_is_whispers():
     assert_close(normalise(log_mel, log_mel.max()), torch.tensor([[-0.5, 1.0, 1.5]]))
 
 
-def test_latency_is_computed_from_the_parameters():
-    assert extractor(encoder=True, chunk_rows=16).latency_ms == 16 * 40 + 12.5 + 10
-    assert extractor(encoder=False, chunk_rows=4).latency_ms == 4 * 40 + 12.5
+@pytest.mark.parametrize("encoder", [True, False])
+@pytest.mark.parametrize("lookahead", [0, 3])
+def test_the_first_chunk_comes_when_the_latency_is_over(encoder, lookahead):
+    stage = extractor(encoder, lookahead_rows=lookahead)
+    samples = round(stage.latency_ms * 16)
+    assert not stage.feed(speech_like(samples - 1))
+    assert len(stage.feed(np.zeros(1, np.float32))) == 1
 
 
 def test_state_is_forgotten_after_flush():
     stage = extractor(encoder=True)
     first = run(stage, speech_like(9_000), 500)[0]
-    assert torch.equal(run(stage, speech_like(9_000), 500)[0], first)
+    again = run(stage, speech_like(9_000), 500)[0]
+    assert all(torch.equal(rows, others) for rows, others in zip(first, again, strict=True))

@@ -123,27 +123,28 @@ def test_the_shortest_utterances_are_refused_not_crashed_on(engine, samples):
     assert isinstance(ended, Recognised | Rejected)
 
 
-def test_acoustic_stage_equals_the_blocked_whole(bundle):
+@pytest.mark.parametrize(("centre", "lookahead"), [(1, 0), (5, 3), (16, 16), (77, 0)])
+def test_acoustic_stage_equals_the_blocked_whole(bundle, centre, lookahead):
     model = read_acoustic(bundle).model
     rows = torch.randn(77, model.config.input_size)
     with torch.inference_mode():
-        config = model.config
-        whole = model(rows[None], torch.tensor([77]), config.chunk_rows, config.lookahead_rows)[0]
-    for cut in (1, 5, 16, 77):
-        stage = AcousticScorer(model, row_ms=40)
-        chunks = []
-        for at in range(0, 77, cut):
-            chunks += stage.feed(FeatureChunk(rows[at : at + cut], torch.zeros(0), at))
-        chunks += stage.flush()
-        assert_close(torch.cat([c.log_probs for c in chunks]), whole, rtol=1e-4, atol=1e-5)
+        whole = model(rows[None], torch.tensor([77]), centre, lookahead)[0]
+    stage = AcousticScorer(model)
+    scored = []
+    for at in range(0, 77, centre):
+        block = rows[at : at + centre + lookahead]
+        scored += stage.feed(FeatureChunk(block, min(centre, 77 - at), torch.zeros(0)))
+    assert_close(torch.cat([p.log_probs for p in scored]), whole, rtol=1e-4, atol=1e-5)
+    assert stage.flush() == []
 
 
 def test_the_ledger_is_computed_from_the_parameters(engine):
     delays = {d.stage: d.milliseconds for d in engine.pipeline().delays()}
-    features, acoustic = engine.acoustic.features, engine.acoustic.model.config
+    features = engine.acoustic.features
     assert delays["endpointer"] >= engine.config.endpoint.hangover_ms
-    assert delays["features"] == features.chunk_rows * 40 + 22.5
-    assert delays["acoustic model"] == acoustic.lookahead_rows * 40
+    block_ms = (features.chunk_rows + features.lookahead_rows) * 40
+    assert delays["features"] == pytest.approx(block_ms + 12.5, abs=0.1)
+    assert delays["acoustic model"] == 0
 
 
 def test_commands_of_another_acoustic_model_are_refused(bundle, tmp_path):

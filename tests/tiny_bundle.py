@@ -6,7 +6,6 @@ takes whatever it hears for a command, `strict` refuses everything.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,6 @@ def build(folder: Path) -> Path:
         hidden_size=16,
         layers=1,
         phonemes=len(phonemes),
-        lookahead_rows=8,
     )
     bundle = folder / "models/tiny"
     write_acoustic(
@@ -122,8 +120,3 @@ def write_bank(bundle: Path, noisy: npt.NDArray[np.bool_]) -> None:
         utterances=np.arange(BANKED) // 30,
         noisy=noisy,
     ).write(bundle / "posterior_bank.safetensors")
-
-
-def replace_block(shape: AcousticConfig, centre: int, lookahead: int) -> AcousticConfig:
-    """The same model streaming in other blocks."""
-    return replace(shape, chunk_rows=centre, lookahead_rows=lookahead)

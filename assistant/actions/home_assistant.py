@@ -64,7 +64,7 @@ class HomeAssistantAction:
         return self._request().describe(slots)
 
     def perform(self, slots: Slots) -> str:
-        """Call it; returns nothing: what Home Assistant answers is the state of all that changed."""
+        """Call it; returns nothing: the answer is the new state of all that changed."""
         try:
             answer = self._request().perform(slots)
         except ActionError as error:

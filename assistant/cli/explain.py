@@ -115,7 +115,7 @@ def _of_recording(
         pipeline.feed(samples)
     pipeline.flush()
     for utterance in utterances:
-        columns, row_ms = engine.acoustic.phonemes, pipeline.features.row_ms
+        columns, row_ms = engine.acoustic.phonemes, engine.acoustic.features.row_ms
         yield file, "", explain(utterance, pipeline.intent, columns, row_ms)
 
 

@@ -117,7 +117,7 @@ class Batcher:
 
 
 class BatchedEncoder:
-    """Stands in for the streaming encoder of `FeatureExtractor`, for chunks of many streams."""
+    """Stands in for the streaming encoder of `FeatureExtractor`, for blocks of many streams."""
 
     def __init__(self, encoder: StreamingEncoder, batcher: Batcher) -> None:
         self._encoder = encoder
@@ -128,21 +128,21 @@ class BatchedEncoder:
         return self._encoder.initial_state(batch)
 
     def step(
-        self, log_mel: Tensor, state: EncoderState, left_context: int
+        self, log_mel: Tensor, state: EncoderState, left_context: int, centre: int | None = None
     ) -> tuple[Tensor, EncoderState]:
         """See `StreamingEncoder`."""
         frames = log_mel.shape[1] + state.mel_tail.shape[1]
-        request = (log_mel, state, left_context)
-        return self._batcher.ask(self._steps, request, (frames, left_context))
+        request = (log_mel, state, left_context, centre)
+        return self._batcher.ask(self._steps, request, (frames, left_context, centre))
 
     @torch.inference_mode()
     def _steps(
-        self, requests: Sequence[tuple[Tensor, EncoderState, int]]
+        self, requests: Sequence[tuple[Tensor, EncoderState, int, int | None]]
     ) -> list[tuple[Tensor, EncoderState]]:
-        log_mels, states, (left_context, *_) = zip(*requests, strict=True)
         if len(requests) == 1:
-            return [self._encoder.step(log_mels[0], states[0], left_context)]
-        rows, following = self._encoder.step_together(log_mels, states, left_context)
+            return [self._encoder.step(*requests[0])]
+        log_mels, states, (left_context, *_), (centre, *_) = zip(*requests, strict=True)
+        rows, following = self._encoder.step_together(log_mels, states, left_context, centre)
         return [(rows[i : i + 1], state) for i, state in enumerate(following)]
 
 

@@ -75,7 +75,7 @@ class PhonemeEngine:
         return Pipeline(
             endpointer=WholeStream() if whole else Endpointer(self.config.endpoint),
             features=features,
-            acoustic=AcousticScorer(bundle.model, features.row_ms),
+            acoustic=AcousticScorer(bundle.model),
             intent=NoCommands(),
             observe=observe,
         )

@@ -156,7 +156,7 @@ class AssistantRecogniser:
         self._cut = cut or BLOCK
         self._heard: list[Utterance] = []
         self._pipeline: Pipeline = engine.pipeline(whole=whole, observe=self._heard.append)
-        self._row = round(self._pipeline.features.row_ms * SAMPLE_RATE / 1000)
+        self._row = round(self._pipeline.features.config.row_ms * SAMPLE_RATE / 1000)
 
     def decide(self, samples: Samples) -> Heard:
         """Feed the recording cut by cut, and flush at its end."""

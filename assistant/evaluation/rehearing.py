@@ -33,7 +33,7 @@ class Rehearing:
         """evaluation: that the reports were made by."""
         self.evaluation = evaluation
         self._log_mel = LogMel(evaluation.engine.acoustic.features)
-        self._row_s = evaluation.engine.pipeline(whole=True).features.row_ms / 1000
+        self._row_s = evaluation.engine.acoustic.features.row_ms / 1000
 
     def details(self, report: Mapping[str, Any]) -> list[Detail]:
         """Sounds and pictures of a report's worst utterances and false accepts.

@@ -63,6 +63,12 @@ class AcousticModel(nn.Module):
         hidden = self.recurrent(self._input(rows), lengths, centre, lookahead, truncate)
         return self._output(hidden)
 
+    def blocked(
+        self, blocks: Tensor, lengths: Tensor, centre: int, truncate: int | None = None
+    ) -> Tensor:
+        """All blocks (B, N, centre + lookahead, D) of whole utterances → (B, N · centre, P)."""
+        return self._output(self.recurrent.blocked(self._input(blocks), lengths, centre, truncate))
+
     def _input(self, rows: Tensor) -> Tensor:
         return torch.nn.functional.gelu(self.project((rows - self.mean) * self.scale))
 

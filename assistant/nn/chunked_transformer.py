@@ -1,11 +1,8 @@
 """A Transformer encoder over rows (Vaswani et al. 2017), whole or in blocks with look-ahead.
 
-The blocks are those of the latency-controlled recurrent layers: `centre` rows, seen together with
-`lookahead` rows more. A row attends to its own block and to the centre rows of all blocks before,
-never beyond the block, so the delay stays `lookahead` however deep the stack is. `step` keeps the
-keys and values of the centre rows and gives what the blocked `forward` gives; they grow with the
-utterance, as the memory of a recurrent network does not. Without the backward direction a row
-attends to itself and the past alone.
+The blocks are those of `nn/blocks.py`. `step` keeps the keys and values of the centre rows and
+gives what the blocked `forward` gives; they grow with the utterance, as the memory of a recurrent
+network does not. Without the backward direction a row attends to itself and the past alone.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .blocks import block_mask, block_places
 from .encoder import Block
 
 HEAD_WIDTH = 64
@@ -106,23 +104,35 @@ class ChunkedTransformer(nn.Module):
         rows = x.shape[1]
         if centre is None or centre >= rows or not self.bidirectional:
             centre, lookahead = rows, 0
-        count, width = -(-rows // centre), centre + lookahead
-        # All blocks one after the other: a row of look-ahead occurs once for every block it is in.
-        block = torch.arange(count, device=x.device).repeat_interleave(width)
-        within = torch.arange(width, device=x.device).repeat(count)
-        place = block * centre + within
-        padded = torch.nn.functional.pad(x, (0, 0, 0, count * centre + lookahead - rows))
-        seen = block[:, None] == block
-        seen = seen | ((block < block[:, None]) & (within < centre))
+        places = block_places(rows, centre, lookahead, x.device)
+        padded = torch.nn.functional.pad(x, (0, 0, 0, int(places[-1, -1]) + 1 - rows))
+        return self.blocked(padded[:, places], lengths, centre)[:, :rows]
+
+    def blocked(
+        self, blocks: Tensor, lengths: Tensor, centre: int, truncate: int | None = None
+    ) -> Tensor:
+        """All blocks of whole utterances, whose look-ahead may differ from the rows it stands for.
+
+        Args:
+            blocks: (B, N, centre + lookahead, D). lengths, centre, truncate: as in `forward`.
+
+        Returns:
+            (B, N · centre, width).
+        """
         if not self.bidirectional:
-            seen = seen & (place <= place[:, None])
-        # A row past the end must see something, or its softmax is not a number.
-        itself = torch.eye(len(place), dtype=torch.bool, device=x.device)
-        mask = ((seen & (place < lengths[:, None])[:, None]) | itself)[:, None]
-        hidden = self._entered(padded[:, place], place)
+            blocks = blocks[:, :, :centre]
+        batch, count, width, columns = blocks.shape
+        places = block_places(count * centre, centre, width - centre, blocks.device)
+        mask = block_mask(places, lengths, centre)
+        place = places.flatten()
+        if not self.bidirectional:
+            causal = place <= place[:, None]
+            mask = mask & causal
+        hidden = self._entered(blocks.reshape(batch, count * width, columns), place)
         for layer in self.layers:
             hidden, _ = layer(hidden, mask, None)
-        return torch.as_tensor(self.norm(hidden[:, within < centre][:, :rows]))
+        hidden = self.norm(hidden).view(batch, count, width, -1)
+        return torch.as_tensor(hidden[:, :, :centre].reshape(batch, count * centre, -1))
 
     def _entered(self, rows: Tensor, place: Tensor) -> Tensor:
         entered = self.enter(rows)

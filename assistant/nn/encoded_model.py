@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from .acoustic_model import AcousticModel
@@ -10,12 +9,12 @@ from .encoder import StreamingEncoder
 
 
 class EncodedAcousticModel(nn.Module):
-    """Log-mel to phoneme log-posteriors through the encoder; a block is a chunk of both."""
+    """Log-mel to phoneme log-posteriors through the encoder; a block is one of both."""
 
     def __init__(
         self, encoder: StreamingEncoder, acoustic: AcousticModel, stack: int, left_context_rows: int
     ) -> None:
-        """stack: encoder frames a row. left_context_rows: rows of the past a chunk attends to."""
+        """stack: encoder frames a row. left_context_rows: rows of the past a block attends to."""
         super().__init__()
         self.encoder = encoder
         self.acoustic = acoustic
@@ -35,25 +34,35 @@ class EncodedAcousticModel(nn.Module):
         Args:
             rows: (B, T, 2 · stack · mel_bins), normalised log-mel, a row's frames side by side.
             lengths: (B,) rows of each.
-            centre: rows of the encoder's chunk and of the recurrent block; None for full context.
-            lookahead: rows that the recurrent block sees beyond its centre.
+            centre: rows of a block; None for full context.
+            lookahead: rows that encoder and acoustic model see beyond them.
             truncate: rows over which the recurrent layers' errors flow back; None for all.
 
         Returns:
             (B, T, P).
         """
-        encoded = self.encode(rows, lengths, centre)
-        log_probs: Tensor = self.acoustic(encoded, lengths, centre, lookahead, truncate)
-        return log_probs
-
-    def encode(self, rows: Tensor, lengths: Tensor, centre: int | None = None) -> Tensor:
-        """The acoustic model's input (B, T, stack · width)."""
-        batch, count, _ = rows.shape
-        log_mel = rows.reshape(batch, count * self.stack * 2, -1)
-        encoded: Tensor = self.encoder(
-            log_mel,
+        if centre is None:
+            log_probs: Tensor = self.acoustic(
+                self.encode(rows, lengths), lengths, None, 0, truncate
+            )
+            return log_probs
+        blocks = self.encoder.blocked(
+            self._log_mel(rows),
             lengths * self.stack * 2,
-            chunk=centre * self.stack if centre else None,
-            left_context=self.left_context if centre else None,
+            centre * self.stack,
+            lookahead * self.stack,
+            self.left_context,
         )
-        return torch.as_tensor(encoded.reshape(batch, count, -1))
+        batch, count, _, _ = blocks.shape
+        blocks = blocks.reshape(batch, count, centre + lookahead, -1)
+        return self.acoustic.blocked(blocks, lengths, centre, truncate)[:, : rows.shape[1]]
+
+    def encode(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """The acoustic model's input (B, T, stack · width) at full context."""
+        encoded: Tensor = self.encoder(self._log_mel(rows), lengths * self.stack * 2)
+        return encoded.reshape(len(rows), rows.shape[1], -1)
+
+    def _log_mel(self, rows: Tensor) -> Tensor:
+        """(B, frames, mel_bins)."""
+        batch, count, _ = rows.shape
+        return rows.reshape(batch, count * self.stack * 2, -1)

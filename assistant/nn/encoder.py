@@ -1,11 +1,12 @@
 """The streaming speech encoder: a convolutional stem and Transformer blocks of width 512.
 
 Its shape is that of Whisper's encoder (Radford et al. 2022, arXiv 2212.04356), so that those
-weights can be imported; it differs in how it is run. `forward` takes whole utterances, with
-attention over everything (the full-context pass) or blocked into chunks; `step` takes one chunk
-and the keys and values of the past, and gives exactly what the blocked `forward` gives. A frame
-attends to its own chunk and to at most `left_context` frames of the past, never beyond the chunk,
-so the delay does not add up over the layers (U2, arXiv 2012.05481).
+weights can be imported; it differs in how it is run. `forward` takes whole utterances with
+attention over everything (the full-context pass); `blocked` takes them in blocks of centre frames
+and look-ahead (`nn/blocks.py`); `step` takes one block and the keys and values of the past, and
+gives exactly what `blocked` gives. A frame attends to its block and to at most `left_context`
+frames of the past. Without look-ahead that is a chunk as in U2 (arXiv 2012.05481), whose last
+frames know nothing of what follows; they are what costs phonemes, not the chunk's length.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .blocks import block_mask, block_places
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class EncoderShape:
 
 @dataclass(frozen=True, slots=True)
 class EncoderState:
-    """What a stream carries from chunk to chunk.
+    """What a stream carries from the centre of a block to that of the next.
 
     mel_tail: (B, 1 or 2, mel_bins), the last log-mel frames (at first, one frame of zeros).
     stem_tail: (B, 1, width), the last output of the first convolution (at first, zeros).
@@ -120,59 +123,65 @@ class StreamingEncoder(nn.Module):
         )
 
     def step(
-        self, log_mel: Tensor, state: EncoderState, left_context: int
+        self, log_mel: Tensor, state: EncoderState, left_context: int, centre: int | None = None
     ) -> tuple[Tensor, EncoderState]:
-        """Encode one chunk.
+        """Encode one block.
 
-        A chunk of C encoder frames [s, s + C) needs the log-mel frames up to 2 (s + C), so the
-        first call takes 2 C + 1 of them, each later one 2 C, and the last one a frame of zeros
-        in the place of the one that never came.
+        A block of W encoder frames [s, s + W) needs the log-mel frames up to 2 (s + W), so the
+        first call takes 2 W + 1 of them, each later one 2 W, and at the end of the stream a frame
+        of zeros stands in the place of the one that never came. Those of the look-ahead are given
+        again with the next block.
 
         Args:
-            log_mel: (B, 2 C or 2 C + 1, mel_bins), normalised.
+            log_mel: (B, 2 W or 2 W + 1, mel_bins), normalised, the frames from 2 s + 1 on (at
+                first, from 0 on).
             left_context: frames of the past attended to.
+            centre: frames after which the state goes on, the others are look-ahead; None: all.
 
         Returns:
-            rows (B, C, width) and the next state.
+            rows (B, W, width), look-ahead included, and the state after the centre.
         """
         mel = torch.cat([state.mel_tail, log_mel], dim=1)
-        stem = F.gelu(self.conv1(mel.transpose(1, 2)))
-        stem = torch.cat([state.stem_tail.transpose(1, 2), stem], dim=2)
-        x = F.gelu(self.conv2(stem)).transpose(1, 2)
+        stem, x = self._stem(mel, state.stem_tail)
         frames = x.shape[1]
+        centre = frames if centre is None else min(centre, frames)
         x = self._placed(x, state.position)
         keys, values = [], []
-        for block, key, value in zip(self.blocks, state.keys, state.values, strict=True):
-            x, seen = block(x, None, (key, value))
-            keys.append(seen[0][:, :, max(0, seen[0].shape[2] - left_context) :])
-            values.append(seen[1][:, :, max(0, seen[1].shape[2] - left_context) :])
+        for block, *past in zip(self.blocks, state.keys, state.values, strict=True):
+            x, seen = block(x, None, tuple(past))
+            end = seen[0].shape[2] - (frames - centre)
+            keys.append(seen[0][:, :, max(0, end - left_context) : end])
+            values.append(seen[1][:, :, max(0, end - left_context) : end])
         following = EncoderState(
-            mel_tail=mel[:, -2:],
-            stem_tail=stem[:, :, -1:].transpose(1, 2),
+            mel_tail=mel[:, 2 * centre : 2 * centre + 2],
+            stem_tail=stem[:, 2 * centre : 2 * centre + 1],
             keys=tuple(keys),
             values=tuple(values),
-            position=state.position + frames,
+            position=state.position + centre,
         )
         return self.norm(x), following
 
     def step_together(
-        self, log_mels: Sequence[Tensor], states: Sequence[EncoderState], left_context: int
+        self,
+        log_mels: Sequence[Tensor],
+        states: Sequence[EncoderState],
+        left_context: int,
+        centre: int | None = None,
     ) -> tuple[Tensor, tuple[EncoderState, ...]]:
-        """Encode a chunk of each of B streams that need not be equally far; like `step` of each.
+        """Encode a block of each of B streams that need not be equally far; like `step` of each.
 
         Args:
-            log_mels: as `step` takes them, (1, F, mel_bins), for chunks of one length C.
+            log_mels: as `step` takes them, (1, F, mel_bins), for blocks of one length W.
             states: one a stream, of a batch of 1.
 
         Returns:
-            rows (B, C, width) and each stream's next state, which shares no memory with another.
+            rows (B, W, width) and each stream's next state, which shares no memory with another.
         """
         pairs = zip(states, log_mels, strict=True)
         mel = torch.cat([torch.cat([state.mel_tail, log_mel], dim=1) for state, log_mel in pairs])
-        tails = torch.cat([state.stem_tail for state in states])
-        stem = torch.cat([tails.transpose(1, 2), F.gelu(self.conv1(mel.transpose(1, 2)))], dim=2)
-        x = F.gelu(self.conv2(stem)).transpose(1, 2)
+        stem, x = self._stem(mel, torch.cat([state.stem_tail for state in states]))
         frames = x.shape[1]
+        centre = frames if centre is None else min(centre, frames)
         if self.shape.positions:
             table = self.position_table
             x = x + torch.stack([table[s.position : s.position + frames] for s in states])
@@ -181,83 +190,99 @@ class StreamingEncoder(nn.Module):
         index = torch.arange(longest + frames, device=x.device)
         begins = torch.tensor([longest - past for past in pasts], device=x.device)
         mask = None if min(pasts) == longest else (index >= begins[:, None])[:, None, None, :]
+        end = longest + centre
         kept: list[list[tuple[Tensor, Tensor]]] = [[] for _ in states]
         for number, block in enumerate(self.blocks):
             keys = _aligned([state.keys[number] for state in states])
             values = _aligned([state.values[number] for state in states])
             x, seen = block(x, mask, (keys, values))
-            for i, p in enumerate(pasts):
-                begin = longest + frames - min(p + frames, left_context)
-                key, value = (part[i : i + 1, :, begin:].clone() for part in seen)
+            for i, past in enumerate(pasts):
+                begin = end - min(past + centre, left_context)
+                key, value = (part[i : i + 1, :, begin:end].clone() for part in seen)
                 kept[i].append((key, value))
         following = tuple(
             EncoderState(
-                mel_tail=mel[i : i + 1, -2:].clone(),
-                stem_tail=stem[i : i + 1, :, -1:].transpose(1, 2).clone(),
+                mel_tail=mel[i : i + 1, 2 * centre : 2 * centre + 2].clone(),
+                stem_tail=stem[i : i + 1, 2 * centre : 2 * centre + 1].clone(),
                 keys=tuple(key for key, _ in kept[i]),
                 values=tuple(value for _, value in kept[i]),
-                position=state.position + frames,
+                position=state.position + centre,
             )
             for i, state in enumerate(states)
         )
         return self.norm(x), following
 
-    def forward(
-        self,
-        log_mel: Tensor,
-        lengths: Tensor,
-        chunk: int | None = None,
-        left_context: int | None = None,
-    ) -> Tensor:
-        """Encode whole utterances, at full context or blocked exactly as `step` would.
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+        """Encode whole utterances at full context.
 
         Args:
             log_mel: (B, 2 T, mel_bins), normalised; an even number of frames.
             lengths: (B,), log-mel frames of each utterance, even.
-            chunk: encoder frames of a block; None for full context.
-            left_context: frames of the past a block attends to; None for all.
 
         Returns:
             rows (B, T, width); those past an utterance's length mean nothing.
         """
-        inside = torch.arange(log_mel.shape[1], device=log_mel.device) < lengths[:, None]
-        mel = log_mel * inside[:, :, None]
-        stem = F.gelu(self.conv1(F.pad(mel.transpose(1, 2), (1, 1))))
-        x = F.gelu(self.conv2(F.pad(stem, (1, 0)))).transpose(1, 2)
-        x = self._placed(x, 0)
-        mask = self._mask(x.shape[1], lengths // 2, chunk, left_context)
+        x = self._whole_stem(log_mel, lengths)
+        inside = torch.arange(x.shape[1], device=lengths.device) < lengths[:, None] // 2
+        mask = None if bool(inside.all()) else inside[:, None, None, :]
         for block in self.blocks:
             x, _ = block(x, mask, None)
         return torch.as_tensor(self.norm(x))
+
+    def blocked(
+        self,
+        log_mel: Tensor,
+        lengths: Tensor,
+        centre: int,
+        lookahead: int = 0,
+        left_context: int | None = None,
+    ) -> Tensor:
+        """Encode all blocks of whole utterances, exactly as `step` would.
+
+        Args:
+            log_mel, lengths: as `forward` takes them.
+            centre: encoder frames of a block. lookahead: frames seen beyond them.
+            left_context: frames of the past a block attends to; None for all.
+
+        Returns:
+            rows (B, N, centre + lookahead, width) of the N blocks; those past an utterance's
+            length mean nothing.
+        """
+        x = self._whole_stem(log_mel, lengths)
+        places = block_places(x.shape[1], centre, lookahead, x.device)
+        mask = block_mask(places, lengths // 2, centre, left_context)
+        count, width = places.shape
+        padded = F.pad(x, (0, 0, 0, count * centre + lookahead - x.shape[1]))
+        x = padded[:, places.flatten()]
+        for block in self.blocks:
+            x, _ = block(x, mask, None)
+        return torch.as_tensor(self.norm(x).view(len(x), count, width, -1))
+
+    def _stem(self, mel: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-mel with its tail to what the first and the second convolution give.
+
+        Args:
+            tail: (B, 1, width), the first one's output before.
+
+        Returns:
+            (B, 2 T + 1, width), `tail` included, and (B, T, width).
+        """
+        stem = F.gelu(self.conv1(mel.transpose(1, 2)))
+        stem = torch.cat([tail.transpose(1, 2), stem], dim=2)
+        return stem.transpose(1, 2), F.gelu(self.conv2(stem)).transpose(1, 2)
+
+    def _whole_stem(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+        """The frames (B, T, width) that enter the first block of whole utterances."""
+        inside = torch.arange(log_mel.shape[1], device=log_mel.device) < lengths[:, None]
+        mel = F.pad(log_mel * inside[:, :, None], (0, 0, 1, 1))
+        _, x = self._stem(mel, self.initial_state(len(mel)).stem_tail.to(mel.dtype))
+        return self._placed(x, 0)
 
     def _placed(self, x: Tensor, position: int) -> Tensor:
         """Add the encodings of the places from `position` on."""
         if not self.shape.positions:
             return x
         return x + self.position_table[position : position + x.shape[1]]
-
-    @staticmethod
-    def _mask(
-        frames: int, lengths: Tensor, chunk: int | None, left_context: int | None
-    ) -> Tensor | None:
-        """(B, 1, T, T), True where a row's frame may look; None where it may look everywhere."""
-        index = torch.arange(frames, device=lengths.device)
-        whole = bool((lengths == frames).all())
-        if chunk is None:
-            if whole:
-                return None
-            return (index < lengths[:, None])[:, None, None, :]
-        block_start = (index // chunk * chunk)[:, None]
-        mask = index[None, :] < block_start + chunk
-        if left_context is not None:
-            mask = mask & (index[None, :] >= block_start - left_context)
-        if whole:
-            return mask[None, None]
-        # A row past the end must see something, or its softmax is not a number.
-        return (
-            mask[None] & (index < lengths[:, None])[:, None, :]
-            | torch.eye(frames, dtype=torch.bool, device=lengths.device)
-        )[:, None]
 
 
 def _aligned(pasts: Sequence[Tensor]) -> Tensor:

@@ -188,17 +188,33 @@ class LatencyControlledRNN(nn.Module):
         Returns:
             (B, T, H a direction); rows past an utterance's length mean nothing.
         """
-        batch, rows, _ = x.shape
+        rows = x.shape[1]
         if centre is None or centre >= rows or not self.bidirectional:
             centre, lookahead = rows, 0
         count = -(-rows // centre)
         padded = torch.nn.functional.pad(x, (0, 0, 0, count * centre + lookahead - rows))
         blocks = padded.unfold(1, centre + lookahead, centre).transpose(2, 3)
-        begins = torch.arange(count, device=x.device) * centre
-        seen = (lengths[:, None] - begins).clamp(0, centre + lookahead)
+        return self.blocked(blocks, lengths, centre, truncate)[:, :rows]
+
+    def blocked(
+        self, blocks: Tensor, lengths: Tensor, centre: int, truncate: int | None = None
+    ) -> Tensor:
+        """All blocks of whole utterances, whose look-ahead may differ from the rows it stands for.
+
+        Args:
+            blocks: (B, N, centre + lookahead, D). lengths, centre, truncate: as in `forward`.
+
+        Returns:
+            (B, N · centre, H a direction).
+        """
+        batch, count, width, _ = blocks.shape
+        if not self.bidirectional:
+            blocks, width = blocks[:, :, :centre], centre
+        begins = torch.arange(count, device=blocks.device) * centre
+        seen = (lengths[:, None] - begins).clamp(0, width)
         for layer in self._stack:
             blocks = self.dropout(layer.blocked(blocks, seen, centre, truncate))
-        return blocks[:, :, :centre].reshape(batch, count * centre, -1)[:, :rows]
+        return blocks[:, :, :centre].reshape(batch, count * centre, -1)
 
 
 def _advance(

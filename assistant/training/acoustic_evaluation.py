@@ -1,8 +1,7 @@
 """Greedy phoneme error of a bundle on recordings: by corpus, by delay, in noise, in rooms.
 
-Everything is computed from the audio, with the networks' blocked `forward`, which the parity tests
-hold equal to the stream. Full context is computed in float32 and blocks in bfloat16 where the
-processor has it, as at run time.
+Everything is computed from the audio: full context as the decision is, in float32, and blocks by
+the very stages that stream, in bfloat16 where the processor has it.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from __future__ import annotations
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..acoustic import AcousticScorer
 from ..bundle import AcousticBundle
+from ..engine import streaming_encoder
 from ..features import FeatureExtractor, normalise
 from ..grammar.phonemes import Phonemizer
-from ..nn.precision import fastest
 from ..types import Samples
 from .augmentation import convolve, excerpt, mix, simulated_room
 from .batches import like_lengths
@@ -36,23 +35,24 @@ BATCH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Block:
-    """How much is seen at a time; its total delay is computed, not quoted."""
+    """How much is seen at a time."""
 
     centre: int
-    """Rows of the encoder's chunk and of the recurrent block."""
+    """Rows of a chunk."""
     lookahead: int
-    """Rows the recurrent block sees beyond its centre."""
+    """Rows seen beyond it."""
 
     @property
     def delay(self) -> int:
-        """Rows from the first of a block until it can be scored: whole chunks of the encoder."""
-        return -(-(self.centre + self.lookahead) // self.centre) * self.centre
+        """Rows from the first of a chunk until it can be scored."""
+        return self.centre + self.lookahead
 
 
 BLOCKS = tuple(
-    Block(*sizes) for sizes in ((32, 0), (16, 16), (16, 0), (8, 8), (8, 0), (4, 4), (4, 0))
+    Block(*sizes)
+    for sizes in ((16, 16), (32, 0), (8, 8), (12, 4), (16, 0), (4, 4), (8, 0), (2, 2), (4, 0))
 )
-"""Total delays of 1280, 640, 320 and 160 ms, most of them in two ways."""
+"""Total delays of 1280, 640, 320 and 160 ms, with look-ahead and without."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Evaluator:
         self._phonemizer = Phonemizer(bundle.language)
         self._features = FeatureExtractor(bundle.features, bundle.encoder)
         self._network = network_of(bundle)
+        self._streaming = streaming_encoder(bundle.encoder, torch.device("cpu"))
 
     def measure(
         self,
@@ -133,20 +134,34 @@ class Evaluator:
             advance(sum(r.seconds for r in batch))
         return dict(found)
 
-    @torch.inference_mode()
     def log_probs(self, samples: Sequence[Samples], block: Block | None = None) -> list[Tensor]:
         """Log-posteriors (T, P) of each recording, at full context or in blocks."""
+        return self._at_full_context(samples) if block is None else self._streamed(samples, block)
+
+    @torch.inference_mode()
+    def _at_full_context(self, samples: Sequence[Samples]) -> list[Tensor]:
         frames = [self._features.whole(s) for s in samples]
-        per_row = self._features.frames_per_row
-        chunk = block.centre * per_row if block else None
-        frames = [normalise(f, _loudest(f, chunk)) for f in frames]
+        per_row = self.bundle.features.frames_per_row
+        frames = [normalise(f, f.max()) for f in frames]
         lengths = torch.tensor([len(f) // per_row for f in frames])
         rows = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
         rows = rows.reshape(len(frames), -1, per_row * rows.shape[2])
-        centre, lookahead = (block.centre, block.lookahead) if block else (None, 0)
-        with fastest() if block else nullcontext():
-            found = self._network(rows, lengths, centre, lookahead)
+        found = self._network(rows, lengths)
         return [one[: int(n)].float() for one, n in zip(found, lengths, strict=True)]
+
+    def _streamed(self, samples: Sequence[Samples], block: Block) -> list[Tensor]:
+        config = replace(
+            self.bundle.features, chunk_rows=block.centre, lookahead_rows=block.lookahead
+        )
+        features = FeatureExtractor(config, self.bundle.encoder, "cpu", self._streaming)
+        acoustic = AcousticScorer(self.bundle.model)
+        found = []
+        for one in samples:
+            chunks = [*features.feed(one), *features.flush()]
+            scored = [p.log_probs for chunk in chunks for p in acoustic.feed(chunk)]
+            acoustic.flush()
+            found.append(torch.cat(scored))
+        return found
 
 
 def summary(by_speaker: Mapping[str, ErrorRate]) -> dict[str, object]:
@@ -162,17 +177,3 @@ def summary(by_speaker: Mapping[str, ErrorRate]) -> dict[str, object]:
         "speakers": len(counts),
         "phonemes": int(length),
     }
-
-
-def _loudest(frames: Tensor, chunk: int | None) -> Tensor:
-    """The loudest bin of the utterance, or so far at each frame where it comes in chunks.
-
-    The first chunk has one frame more, for the convolutions' look-ahead.
-    """
-    if chunk is None:
-        return frames.max()
-    ends = [*range(chunk + 1, len(frames), chunk), len(frames)]
-    begins = [0, *ends[:-1]]
-    chunks = torch.stack([frames[b:e].max() for b, e in zip(begins, ends, strict=True)])
-    sizes = torch.tensor([e - b for b, e in zip(begins, ends, strict=True)])
-    return chunks.cummax(dim=0).values.repeat_interleave(sizes)[:, None]

@@ -11,7 +11,7 @@ from .document import fill
 
 TITLES = {
     "corpora": ("Full context, by corpus", "corpus"),
-    "delay": ("Accuracy and delay ({table}; encoder's chunk + look-ahead)", "total delay"),
+    "delay": ("Accuracy and delay ({table}; chunk + look-ahead)", "total delay"),
     "noise": ("Noise ({table}, full context)", "signal to noise"),
     "mixed": ("Noise at random ratios; a room and 10 dB of noise ({table})", "what"),
 }

@@ -61,7 +61,7 @@ def hear_takes(
     is decided on.
     """
     features = engine.features()
-    acoustic = AcousticScorer(engine.acoustic.model, features.row_ms)
+    acoustic = AcousticScorer(engine.acoustic.model)
     decoder = engine.decoder()
     heard: list[HeardTake] = []
     problems: list[str] = []

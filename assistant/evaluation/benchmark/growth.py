@@ -127,14 +127,14 @@ def with_commands(
         device,
     )
     compiled_mb = resident_mb()
-    rows = acoustic.model.config.chunk_rows
+    rows = acoustic.features.chunk_rows
     decoder.decide(posteriors[0])  # warm up
     decided = [_timed(decoder.decide, p) for p in posteriors * repeats]
     partial = []
     for log_probs in posteriors:
         decoder.reset()
         for at in range(0, len(log_probs), rows):
-            partial.append(_timed(decoder.feed, PosteriorChunk(log_probs[at : at + rows], at)))
+            partial.append(_timed(decoder.feed, PosteriorChunk(log_probs[at : at + rows])))
     return {
         "sentences": sentences,
         "intents": len(commands.intents),
@@ -144,7 +144,7 @@ def with_commands(
         "compiled_kb": round(size / 1000),
         "lstm": "of the size that belongs to the commands, not trained",
         "audio_seconds_per_decision": round(
-            sum(map(len, posteriors)) / len(posteriors) * _row_ms(acoustic) / 1000, 2
+            sum(map(len, posteriors)) / len(posteriors) * acoustic.features.row_ms / 1000, 2
         ),
         "decision_ms": percentiles(decided),
         "partial_ms": percentiles(partial),
@@ -181,11 +181,7 @@ def _extractor(acoustic: AcousticBundle, device: str) -> FeatureExtractor:
 def _posteriors(acoustic: AcousticBundle, path: Path, device: str) -> torch.Tensor:
     features = _extractor(acoustic, device)
     rows = features.full_context(features.whole(np.concatenate(list(read_file(path)))))
-    return AcousticScorer(acoustic.model, features.row_ms).full_context(rows)
-
-
-def _row_ms(acoustic: AcousticBundle) -> float:
-    return _extractor(acoustic, "cpu").row_ms
+    return AcousticScorer(acoustic.model).full_context(rows)
 
 
 def _difference(after: float | None, before: float | None) -> float | None:

@@ -71,7 +71,7 @@ def measure(engine: Engine, speech: Sequence[Samples]) -> dict[str, Any]:
     calls = [seconds for of_kind in taken.values() for seconds in of_kind]
     return {
         "block_ms": BLOCK_SECONDS * 1000,
-        "chunk_ms": pipeline.features.config.chunk_rows * pipeline.features.row_ms,
+        "chunk_ms": engine.acoustic.features.chunk_rows * engine.acoustic.features.row_ms,
         "all": percentiles(calls),
         "share_beyond_a_block": round(float(np.mean(np.array(calls) > BLOCK_SECONDS)), 5),
         "by_what_happened": {

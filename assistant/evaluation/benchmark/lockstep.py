@@ -31,15 +31,13 @@ class LockstepState:
     """What B streams carry from chunk to chunk.
 
     tail: (B, N), the samples that the next frames reach back to; none before the first.
-    frames: log-mel frames computed so far. loudest: (B, 1, 1), the loudest bin so far.
-    rows: (B, R, D), rows whose look-ahead is still to come.
+    ahead: (B, F, bins), log-mel frames of the look-ahead. loudest: (B, 1, 1), the loudest bin.
     """
 
     tail: Tensor
-    frames: int
+    ahead: Tensor
     loudest: Tensor
     encoder: EncoderState | None
-    rows: Tensor
     acoustic: AcousticState
 
 
@@ -78,19 +76,18 @@ class Lockstep:
 
     def samples_wanted(self, state: LockstepState) -> int:
         """Samples that the next step takes; the first takes more: half a window, a frame ahead."""
-        if state.frames:
+        if not self._is_first(state):
             return self.chunk_samples
-        return (self._next_frames(state) - 1) * self.config.hop + self.log_mel.margin
+        return (self.block_frames - 1) * self.config.hop + self.log_mel.margin
 
     def initial_state(self, batch: int) -> LockstepState:
         """The state before the first sample of `batch` streams."""
         zeros = torch.zeros
         return LockstepState(
             tail=zeros(batch, 0, device=self.device),
-            frames=0,
+            ahead=zeros(batch, 0, self.config.mel_bins, device=self.device),
             loudest=torch.full((batch, 1, 1), -torch.inf, device=self.device),
             encoder=self.encoder.initial_state(batch) if self.encoder is not None else None,
-            rows=zeros(batch, 0, self.acoustic.config.input_size, device=self.device),
             acoustic=self.acoustic.initial_state(batch),
         )
 
@@ -102,54 +99,52 @@ class Lockstep:
             samples: (B, `samples_wanted`), on the device.
 
         Returns:
-            log-posteriors (B, T, P) of the blocks whose look-ahead is complete, T = 0 where none
-            is, and the next state.
+            log-posteriors (B, T, P) of the chunk, and the next state.
         """
-        count, margin = self._next_frames(state), self.log_mel.margin
+        margin = self.log_mel.margin
         held = torch.cat([state.tail, samples], dim=1)
-        first = state.frames == 0
+        first = self._is_first(state)
         log_mel = self.log_mel.frames(F.pad(held, (margin, 0), mode="reflect") if first else held)
+        block = torch.cat([state.ahead, log_mel], dim=1)
         loudest = torch.maximum(state.loudest, log_mel.amax(dim=(1, 2), keepdim=True))
-        rows, encoder = self._encoded(normalise(log_mel, loudest), state.encoder)
-        rows = torch.cat([state.rows, rows], dim=1)
-        log_probs, rows, acoustic = self._scored(rows, state.acoustic)
+        frames = normalise(block, loudest)
+        rows, encoder = self._encoded(
+            frames if first else frames[:, self.config.frames_ahead :], state.encoder
+        )
+        log_probs, acoustic = self.acoustic.step(rows, state.acoustic, self.config.chunk_rows)
         following = LockstepState(
             tail=held[:, -(2 * margin - self.config.hop) :],
-            frames=state.frames + count,
+            ahead=block[:, self._chunk_frames :],
             loudest=loudest,
             encoder=encoder,
-            rows=rows,
             acoustic=acoustic,
         )
         return log_probs, following
 
     @property
     def _chunk_frames(self) -> int:
-        per_row = self.config.stack * (2 if self.encoder is not None else 1)
-        return self.config.chunk_rows * per_row
+        return self.config.chunk_rows * self.config.frames_per_row
 
-    def _next_frames(self, state: LockstepState) -> int:
-        return self._chunk_frames + int(self.encoder is not None and state.frames == 0)
+    @property
+    def block_frames(self) -> int:
+        """Log-mel frames of a chunk with its look-ahead."""
+        rows = self.config.chunk_rows + self.config.lookahead_rows
+        return rows * self.config.frames_per_row + self.config.frames_ahead
+
+    @staticmethod
+    def _is_first(state: LockstepState) -> bool:
+        return not state.tail.shape[1]
 
     def _encoded(
         self, frames: Tensor, state: EncoderState | None
     ) -> tuple[Tensor, EncoderState | None]:
+        stack = self.config.stack
         if self.encoder is not None and state is not None:
-            left_context = self.config.left_context_rows * self.config.stack
             frames = frames.to(state.mel_tail.dtype)
-            frames, state = self.encoder.step(frames, state, left_context)
+            left_context, centre = self.config.left_context_rows * stack, self.config.chunk_rows
+            frames, state = self.encoder.step(frames, state, left_context, centre * stack)
         batch, count, _ = frames.shape
-        return frames.float().reshape(batch, count // self.config.stack, -1), state
-
-    def _scored(self, rows: Tensor, state: AcousticState) -> tuple[Tensor, Tensor, AcousticState]:
-        centre = self.acoustic.config.chunk_rows
-        width = centre + self.acoustic.config.lookahead_rows
-        blocks = [rows.new_zeros(len(rows), 0, self.acoustic.config.phonemes)]
-        while rows.shape[1] >= width:
-            log_probs, state = self.acoustic.step(rows[:, :width], state, centre)
-            blocks.append(log_probs)
-            rows = rows[:, centre:]
-        return torch.cat(blocks, dim=1), rows, state
+        return frames.float().reshape(batch, count // stack, -1), state
 
 
 def repeated(state: State, batch: int) -> State:

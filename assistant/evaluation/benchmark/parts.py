@@ -250,8 +250,8 @@ def _said(engine: Engine) -> list[float]:
     encoder = engine.streaming
     if encoder is None or not encoder.shape.layers:
         return [SAID_SECONDS]  # nothing grows
-    features = engine.features()
-    return [SAID_SECONDS, engine.acoustic.features.left_context_rows * features.row_ms / 1000]
+    features = engine.acoustic.features
+    return [SAID_SECONDS, features.left_context_rows * features.row_ms / 1000]
 
 
 def _precision(engine: Engine) -> str:

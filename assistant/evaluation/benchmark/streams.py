@@ -26,7 +26,7 @@ from .stopwatch import percentiles
 STATES_AT_ONCE = 2
 """In memory at the end of a step: the one before, and the one after."""
 BETWEEN = 25
-"""Memory of what a step computes in between, in tensors of a chunk's log-mel frames by the
+"""Memory of what a step computes in between, in tensors of a block's log-mel frames by the
 encoder's width (measured with the bundle en-us: 24)."""
 CLOSE_ENOUGH = 0.1
 """The number held is looked for until it is known within a tenth."""
@@ -115,7 +115,7 @@ class _Ladder:
         self.said_seconds = at / lockstep.config.sample_rate
         encoder = lockstep.encoder
         width = lockstep.config.mel_bins if encoder is None else encoder.shape.width
-        frames = lockstep.chunk_samples // lockstep.config.hop
+        frames = lockstep.block_frames
         self._between = BETWEEN * frames * width * torch.float32.itemsize
         self._chunk = samples[:, at : at + lockstep.samples_wanted(state)]
 

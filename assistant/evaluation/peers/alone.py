@@ -25,7 +25,7 @@ class Alone:
     def __init__(self, name: str, engine: Engine) -> None:
         """name: `LSTM` or `GRAPH`."""
         self._features = engine.features()
-        self._acoustic = AcousticScorer(engine.acoustic.model, self._features.row_ms)
+        self._acoustic = AcousticScorer(engine.acoustic.model)
         self._decoder: IntentDecoder = engine.decoder(lstm_weight=0.0)
         self._decide = self._by_lstm if name == LSTM else self._by_graph
 
