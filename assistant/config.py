@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from .errors import ConfigError
+from .yaml_loader import Loader
 
 Config = TypeVar("Config")
 
@@ -302,7 +303,7 @@ def read_yaml(path: Path) -> Any:
         ConfigError: the file is missing or is not YAML, with line and column.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Loader(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
