@@ -8,28 +8,30 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 
+from .bounds import Bounded, Bounds
 from .errors import ConfigError
+from .yaml_loader import Loader
 
 Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class AudioConfig:
+class AudioConfig(Bounded):
     """Where sound comes from."""
 
     device: str | None = None
     """Name (or part of it) or index of the input device; the system's default where absent."""
-    block_ms: float = 20.0
+    block_ms: Annotated[float, Bounds(1, 1000)] = 20.0
     """Milliseconds the device hands over at a time."""
-    queue_ms: float = 2000.0
+    queue_ms: Annotated[float, Bounds(1, 60_000)] = 2000.0
     """Milliseconds of audio held before the oldest block is dropped (and counted)."""
-    retry_initial_s: float = 0.5
+    retry_initial_s: Annotated[float, Bounds(0.01, 3600)] = 0.5
     """Seconds before the first attempt to reopen a lost device; doubled each time."""
-    retry_maximum_s: float = 10.0
+    retry_maximum_s: Annotated[float, Bounds(0.01, 3600)] = 10.0
     """Seconds at most between attempts."""
 
 
@@ -168,48 +170,37 @@ class IntentConfig:
 
 
 @dataclass(frozen=True)
-class DecisionConfig:
+class DecisionConfig(Bounded):
     """How a hypothesis is accepted or refused."""
 
-    lstm_weight: float = 0.3
+    lstm_weight: Annotated[float, Bounds(0)] = 0.3
     """Weight of the LSTM's log-odds on the arcs of the command graph; 0 is the graph alone."""
-    confidence_threshold: float | None = None
+    confidence_threshold: Annotated[float | None, Bounds(0, 1)] = None
     """Confidence below which an utterance is rejected. None is the one that was found when the
     commands were compiled."""
-    false_alarms_per_hour: float | None = None
+    false_alarms_per_hour: Annotated[float | None, Bounds(0)] = None
     """Where given, the threshold is the one at which so many commands are heard in an hour of
     other people's talk, as measured when the commands were compiled."""
-    confirmation_threshold: float = 0.8
+    confirmation_threshold: Annotated[float, Bounds(0, 1)] = 0.8
     """Confidence below which an action of `confirm: when-unsure` needs confirmation."""
-    minimum_phonemes: int = 2
+    minimum_phonemes: Annotated[int, Bounds(0)] = 2
     """Utterances with fewer phonemes are noise."""
-    filler_penalty: float | None = 3.0
+    filler_penalty: Annotated[float | None, Bounds(0)] = 3.0
     """Nats a row that hesitation or noise before and after a command costs; none: not allowed."""
-    early_margin: float = 8.0
+    early_margin: Annotated[float, Bounds(0)] = 8.0
     """Nats behind the best reading within which no other may be left for an early decision."""
 
 
 @dataclass(frozen=True)
-class DialogueConfig:
+class DialogueConfig(Bounded):
     """How long the assistant waits for people."""
 
-    confirmation_timeout_s: float = 10.0
+    confirmation_timeout_s: Annotated[float, Bounds(0.001)] = 10.0
     """Seconds in which a question may be answered; then nothing is done."""
-    undo_timeout_s: float = 60.0
+    undo_timeout_s: Annotated[float, Bounds(0)] = 60.0
     """Seconds in which the last action may be taken back."""
-    follow_up_s: float = 8.0
+    follow_up_s: Annotated[float, Bounds(0)] = 8.0
     """Seconds after an answer or a question in which one speaks on without a wake word."""
-
-    def __post_init__(self) -> None:
-        """Refuse times that are none.
-
-        Raises:
-            ConfigError: a time is negative, or a question could never be answered.
-        """
-        if not self.confirmation_timeout_s > 0:
-            raise ConfigError("confirmation_timeout_s: write seconds, more than 0")
-        if not (self.undo_timeout_s >= 0 and self.follow_up_s >= 0):
-            raise ConfigError("undo_timeout_s, follow_up_s: write seconds, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -236,7 +227,7 @@ class DaemonConfig:
 
 
 @dataclass(frozen=True)
-class AssistantConfig:
+class AssistantConfig(Bounded):
     """The whole configuration file."""
 
     bundle: str = "en-us"
@@ -245,7 +236,7 @@ class AssistantConfig:
     """Folder of a compiled command set, or the name of one inside the bundle."""
     device: str = "auto"
     """Where networks run: auto, cpu or cuda."""
-    threads: int = 1
+    threads: Annotated[int, Bounds(1, 1024)] = 1
     """CPU threads for the networks."""
     early_commit: bool = False
     """Whether to act at a pause, before the utterance's end, where all readings left agree."""
@@ -300,6 +291,12 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         not isinstance(value, expected) or (expected is int and isinstance(value, bool))
     ):
         raise ConfigError(f"{where}: expected {expected.__name__}, found {value!r}")
+    if origin is Mapping:
+        of_keys, of_values = typing.get_args(hint)
+        return {
+            _coerce(of_keys, key, where): _coerce(of_values, held, f"{where}: {key}")
+            for key, held in value.items()
+        }
     return value
 
 
@@ -315,7 +312,7 @@ def read_yaml(path: Path) -> Any:
         ConfigError: the file is missing or is not YAML, with line and column.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Loader(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from .acoustic import AcousticScorer, Scoring
 from .actions import ActionPolicy, ActionRunner, Dialogue, Journal, load_policy, parse_policy
 from .bundle import AcousticBundle, CommandBundle, read_acoustic, read_commands
 from .config import AssistantConfig
-from .errors import UsageError
+from .errors import ConfigError, UsageError
 from .features import EncoderStep, FeatureExtractor
 from .grammar.graph import PhonemeGraph
 from .intent import IntentDecoder
@@ -77,6 +77,7 @@ class Engine:
 
         Raises:
             BundleError: they are missing or do not fit together.
+            ConfigError: an utterance may last longer than the encoder has positions for.
         """
         if commands is not None:
             config = replace(config, commands=str(commands))
@@ -117,7 +118,19 @@ class Engine:
             config = replace(config, decision=decision)
         graph = PhonemeGraph.compile(compiled.network, compiled.lexicon)
         refused = PhonemeGraph.compile_any(compiled.refused, compiled.lexicon)
-        return cls(config, device, acoustic, compiled, graph, refused, streaming)
+        engine = cls(config, device, acoustic, compiled, graph, refused, streaming)
+        engine._check_longest_utterance()
+        return engine
+
+    def _check_longest_utterance(self) -> None:
+        """An utterance too long for the encoder would stop the listener while someone speaks."""
+        features = self.features()
+        longest_ms = features.longest_samples * 1000 / features.config.sample_rate
+        if self.config.endpoint.maximum_utterance_ms > longest_ms:
+            raise ConfigError(
+                f"endpoint: maximum_utterance_ms: {self.acoustic.name} hears {longest_ms:.0f} ms "
+                f"at a time; write {longest_ms:.0f} or less"
+            )
 
     @property
     def threshold(self) -> float:

@@ -19,11 +19,11 @@ from .confidence import Calibration, Fit
 from .config import DecisionConfig
 from .grammar.agreement import Agreement
 from .grammar.graph import GraphPath, GraphState, PhonemeGraph, greedy
+from .grammar.layout import BLANK
 from .grammar.network import SlotAssignment
 from .nn.intent_model import IntentModel, IntentScores
 from .types import Hypothesis, PosteriorChunk, Rejection, SlotValue
 
-BLANK = 0
 LOG_ODDS_LIMIT = 12.0
 """Nats at most that the LSTM may add to or take from a path: it advises, it does not forbid."""
 

@@ -134,9 +134,9 @@ class EndpointTiming:
         )
         _require(config.pause_ms >= frame, "pause_ms must be a frame or more")
         start_window = max(1, round(config.start_window_ms / frame))
-        start_voiced = math.ceil(
-            max(config.start_ratio * start_window, config.minimum_speech_ms / frame, 1) - 1e-9
-        )
+        voiced = max(config.start_ratio * start_window, config.minimum_speech_ms / frame, 1)
+        # The window may have been rounded down: it cannot hold more voiced frames than frames.
+        start_voiced = min(start_window, math.ceil(voiced - 1e-9))
         hangover = max(1, round(config.hangover_ms / frame))
         timing = cls(
             start_window=start_window,

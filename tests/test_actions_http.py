@@ -219,7 +219,7 @@ def test_a_dry_run_describes_and_does_nothing(server: Server) -> None:
         ({"http": {"url": URL, "headers": {"A": "{a}"}}}, "header A: no slots here"),
         ({"http": {"url": URL, "headers": {"A": "${a b}"}}}, "header A: no slots here"),
         ({"http": {"url": URL, "headers": {"A": "${B}"}}}, "write 'environment: [B]' to allow it"),
-        ({"http": {"url": URL, "headers": {"A": 1}}}, "header A: write one line of ASCII text"),
+        ({"http": {"url": URL, "headers": {"A": 1}}}, "headers: A: expected str, found 1"),
         ({"http": {"url": URL, "headers": {"A": "x\ny"}}}, "header A: write one line of ASCII"),
         ({"http": {"url": URL, "headers": {"A:": "x"}}}, "header 'A:' is no header's name"),
         ({"http": {"url": URL, "headers": "x"}}, "headers: expected Mapping, found 'x'"),

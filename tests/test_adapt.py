@@ -194,6 +194,8 @@ def test_every_bad_line_is_told_and_the_rest_is_used(
         ({"path": "0.wav", "intent": "openDoor"}, "no intent 'openDoor'; one of: setLight"),
         ({"path": "0.wav", "intent": "setLight", "slots": {"state": "dim"}}, "no slot 'state'"),
         ({"path": "0.wav", "text": "dim to one", "intent": "setLight"}, "means setBrightness"),
+        ({"path": "0.wav", "text": "dim to two", "slots": [2]}, '"slots" are names and values'),
+        ({"path": "0.wav", "intent": "setLight", "slots": "on"}, '"slots" are names and values'),
     ]
     takes = write_takes(tmp_path / "takes", [line for line, _ in bad])
     (takes / "empty.wav").touch()

@@ -401,8 +401,8 @@ def test_a_dialogue_needs_no_journal(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"confirmation_timeout_s": 0}, "confirmation_timeout_s: write seconds, more than 0"),
-        ({"undo_timeout_s": -1}, "undo_timeout_s, follow_up_s: write seconds, 0 or more"),
+        ({"confirmation_timeout_s": 0}, "confirmation_timeout_s: expected 0.001 or more, found 0"),
+        ({"undo_timeout_s": -1}, "undo_timeout_s: expected 0 or more, found -1"),
         ({"wait": 1}, "unknown key 'wait'; one of: confirmation_timeout_s, undo_timeout_s, "),
     ],
 )

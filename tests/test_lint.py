@@ -14,10 +14,11 @@ from tiny_bundle import BANKED, build, write_bank
 from assistant.bundle import Inventory
 from assistant.cli import main
 from assistant.errors import ConfigError
+from assistant.grammar.automaton import Automaton
 from assistant.grammar.commands import CommandSet, load_commands
 from assistant.grammar.confusion import Confusions, confusion_rate
 from assistant.grammar.finding import Finding, Gravity
-from assistant.grammar.overlap import Automaton, is_covered, shared_sentence
+from assistant.grammar.overlap import is_covered, shared_sentence
 from assistant.grammar.phonemes import Phonemizer
 from assistant.grammar.sampling import sample_sentence
 from assistant.training.competitors import Competitors

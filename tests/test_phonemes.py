@@ -46,6 +46,15 @@ def test_languages_may_be_used_in_turn(english):
     assert english.phonemes("light") == before
 
 
+def test_vowel_signs_and_combining_marks_are_part_of_a_word(english):
+    hindi = Phonemizer("hi")
+    assert hindi.phonemes("की") != hindi.phonemes("क")
+    assert len(hindi.words("बत्ती जलाओ")) == 2
+    portuguese = Phonemizer("pt-br")
+    assert portuguese.phonemes("cafe\u0301") == portuguese.phonemes("café")
+    assert english.phonemes("turn_it 2") == english.phonemes("turn it two")
+
+
 def test_unknown_languages_are_named():
     with pytest.raises(ConfigError, match="does not speak 'klingon-x'"):
         Phonemizer("klingon-x")

@@ -13,7 +13,7 @@ from assistant.actions import ActionRunner, parse_policy
 from assistant.bundle import read_acoustic
 from assistant.config import AssistantConfig
 from assistant.engine import Engine, choose_device
-from assistant.errors import BundleError, UsageError
+from assistant.errors import BundleError, ConfigError, UsageError
 from assistant.recording import read_file
 from assistant.types import (
     SAMPLE_RATE,
@@ -36,6 +36,16 @@ def bundle(tmp_path_factory):
 @pytest.fixture(scope="session")
 def engine(bundle):
     return Engine.load(AssistantConfig(bundle=str(bundle), commands="agreeable"))
+
+
+def test_utterances_may_last_as_long_as_the_encoder_hears_and_no_longer(engine):
+    def lasting(milliseconds):
+        endpoint = replace(engine.config.endpoint, maximum_utterance_ms=milliseconds)
+        return engine.with_config(replace(engine.config, endpoint=endpoint))
+
+    assert lasting(30_000).config.endpoint.maximum_utterance_ms == 30_000
+    with pytest.raises(ConfigError, match=r"maximum_utterance_ms.*write 30000 or less"):
+        lasting(30_001)
 
 
 @pytest.fixture(scope="session")

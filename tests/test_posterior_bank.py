@@ -8,9 +8,10 @@ import soundfile
 import tiny_bundle
 import torch
 
-from assistant.bundle import read_acoustic
+from assistant.bundle import read_acoustic, read_inventory
 from assistant.config import FeatureConfig
 from assistant.features import FeatureExtractor
+from assistant.grammar.commands import load_commands
 from assistant.training.bank_speech import choose, hear
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
@@ -18,6 +19,8 @@ from assistant.training.manifest import Recording, Split
 from assistant.training.mishearing import Mishearing, MishearingConfig
 from assistant.training.posterior_bank import PosteriorBank, Splicer, align, build_bank
 from assistant.training.posteriors import network_of
+from assistant.training.pronouncing import pronounce
+from assistant.training.sentence_source import SentenceSource
 
 PHONEMES = 12
 
@@ -70,6 +73,19 @@ def test_a_splice_takes_the_longest_run_there_is():
 def test_splicing_skips_what_the_bank_never_heard():
     spliced = Splicer(bank_of([[1, 2], [1, 2]])).splice((1, 5, 2), False, np.random.default_rng(0))
     assert set(spliced.places) == {0, 2}
+
+
+@pytest.mark.parametrize("kind", [False, True])
+def test_speech_of_one_kind_alone_stands_for_the_other(tmp_path, kind):
+    """A bank of clean speech only compiles commands too, and so would one of noisy speech only."""
+    folder = tiny_bundle.build(tmp_path)
+    tiny_bundle.write_bank(folder, noisy=np.full(tiny_bundle.BANKED, kind))
+    bank = PosteriorBank.read(folder / "posterior_bank.safetensors")
+    commands = load_commands([tmp_path / "commands.yaml"])
+    source = SentenceSource(commands, pronounce(commands, read_inventory(folder)), bank)
+    for noisy in (False, True):
+        assert len(source.other_speech(noisy, seed=1).log_probs)
+        assert len(source.command(noisy, seed=1).log_probs)
 
 
 @pytest.fixture

@@ -229,3 +229,11 @@ def test_recordings_of_others_do_not_count(tmp_path: Path) -> None:
     assert not folder.recorded("Grace")
     (folder.folder / "0001.flac").unlink()
     assert not folder.recorded("Ada")
+
+
+def test_a_line_that_is_no_text_costs_that_line_alone(tmp_path: Path) -> None:
+    folder = TakeFolder(tmp_path / "takes")
+    folder.add(spoken(), "dim to one", ("setBrightness", {"level": 1}), "Ada")
+    with folder.manifest.open("ab") as manifest:
+        manifest.write(b'{"speaker": "Ada", "text": "\xff\xfe"}\n\xc3\n')
+    assert folder.recorded("Ada") == {"dim to one": 1}

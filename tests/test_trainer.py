@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from assistant.config import AcousticConfig
 from assistant.nn.acoustic_model import AcousticModel
@@ -39,7 +40,7 @@ def examples(tmp_path):
     return [Example(((cache, u),), tuple(int(p) for p in u.text.split())) for u in cache.utterances]
 
 
-def trainer(examples, folder, passes, evaluate_every=20):
+def trainer(examples, folder, passes, evaluate_every=20, device="cpu"):
     torch.manual_seed(0)
     config = AcousticConfig(
         input_size=COLUMNS,
@@ -64,7 +65,7 @@ def trainer(examples, folder, passes, evaluate_every=20):
         {"made": examples[:10]},
         training,
         folder,
-        torch.device("cpu"),
+        torch.device(device),
         frames_per_row=None,
     )
 
@@ -85,6 +86,37 @@ def test_training_learns_logs_and_resumes(examples, tmp_path):
         assert torch.equal(again.average[name], value)
     again.run()
     assert again.update == again.updates > first.updates
+
+
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
+def test_a_resumed_average_lies_where_the_model_does(examples, tmp_path):
+    """The meta device stands in for a GPU: its tensors do not mix with those of the CPU either."""
+    trainer(examples, tmp_path, passes=1)._save()
+    again = trainer(examples, tmp_path, passes=1, device="meta")
+    again._resume()
+    assert {value.device.type for value in again.average.values()} == {"meta"}
+    for name, value in again.model.state_dict().items():
+        again.average[name].lerp_(value, 0.5)
+
+
+def test_a_checkpoint_knows_its_own_update(examples, tmp_path):
+    first = trainer(examples, tmp_path, passes=1)
+    first.update = 7
+    first._save()
+    assert not list(tmp_path.glob("progress*"))
+    again = trainer(examples, tmp_path, passes=1)
+    again._resume()
+    assert again.update == 7
+
+
+def test_a_checkpoint_with_its_update_beside_it_is_still_read(examples, tmp_path):
+    trainer(examples, tmp_path, passes=1)._save()
+    path = tmp_path / "checkpoint.safetensors"
+    save_file(load_file(path), path)
+    (tmp_path / "progress.json").write_text('{"update": 5}')
+    again = trainer(examples, tmp_path, passes=1)
+    again._resume()
+    assert again.update == 5
 
 
 def updates_logged(folder):

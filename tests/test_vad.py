@@ -187,6 +187,17 @@ def test_start_needs_its_share_of_the_window_but_not_in_a_row() -> None:
     assert all(decision is Decision.NONE for _, decision in walk(sparse))
 
 
+def test_a_start_window_that_is_no_whole_number_of_frames_can_still_be_filled() -> None:
+    config = EndpointConfig(frame_ms=30, start_window_ms=100, minimum_speech_ms=100)
+    timing = EndpointTiming.of(config)
+    assert timing.start_voiced == timing.start_window == 3
+    state, decisions = EndpointState(), []
+    for _ in range(3):
+        state, decision = step(state, True, timing)
+        decisions.append(decision)
+    assert decisions == [Decision.NONE, Decision.NONE, Decision.START]
+
+
 def test_a_pause_shorter_than_the_hangover_does_not_end_an_utterance() -> None:
     pause = TIMING.hangover - TIMING.end_voiced - 1
     path = walk(frames(f"20+ {pause}- 20+ {TIMING.hangover}-"))

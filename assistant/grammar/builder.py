@@ -213,7 +213,7 @@ def _connected(seeds: Iterable[int], neighbours: Sequence[Sequence[int]]) -> set
 def _contracted(network: WordNetwork) -> WordNetwork:
     """Remove epsilon arcs that decide nothing: the only way out of a node, or into one.
 
-    Expects and keeps the topological numbers that `_trimmed` gives; leaves unused nodes behind.
+    Expects and keeps the topological numbers that `trimmed` gives; leaves unused nodes behind.
     """
     # The only way out: whoever comes to the node might as well come to where it leads.
     becomes = list(range(network.nodes))
@@ -238,7 +238,7 @@ def _contracted(network: WordNetwork) -> WordNetwork:
 def _shared_endings(network: WordNetwork) -> WordNetwork:
     """Merge nodes from which exactly the same can be said (Revuz 1992, acyclic minimisation).
 
-    Expects and keeps the topological numbers that `_trimmed` gives; leaves unused nodes behind.
+    Expects and keeps the topological numbers that `trimmed` gives; leaves unused nodes behind.
     """
     becomes = list(range(network.nodes))
     outgoing = _outgoing(network)

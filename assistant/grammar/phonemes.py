@@ -18,6 +18,7 @@ from functools import lru_cache
 import espeakng_loader
 
 from ..errors import ConfigError
+from .wording import spoken_letters
 
 Pronunciation = tuple[str, ...]
 
@@ -28,7 +29,6 @@ _PHONEMES_IPA = 0x02
 _SEPARATOR = "_"
 _LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
 _STRESS = str.maketrans("", "", "ˈˌ")
-_NOT_WORDS = re.compile(r"[^\w' ]+")
 
 
 class Phonemizer:
@@ -136,7 +136,7 @@ def _aligned(
 
 def _buffer(text: str) -> ctypes.Array[ctypes.c_char]:
     """The text without what espeak-ng would read out as punctuation or split into clauses."""
-    return ctypes.create_string_buffer(_NOT_WORDS.sub(" ", text.lower()).encode("utf-8"))
+    return ctypes.create_string_buffer(spoken_letters(text, kept="LMN").encode("utf-8"))
 
 
 def _symbols(group: str) -> Pronunciation:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 from .network import Acceptor, Reading, WordNetwork
-from .wording import number_forms, spoken_text
+from .wording import half_forms, number_forms, parted_at_numbers, spoken_text
 
-_NUMBER = re.compile(r"\b1/2\b|½|(?:(?<!\S)[-−])?\d+(?:[.,]\d+)?")
+_HALF = re.compile(r"(?<![\d/.,])1/2(?![/.,]?\d)")
 _SPELLINGS_TRIED = 256
 """Ways to say the numbers of a text: "100" is said in three, so four of them still fit."""
 
@@ -76,21 +76,15 @@ def usual_words(text: str, language: str) -> tuple[str, ...]:
 def _spellings(text: str, language: str) -> Iterator[list[str]]:
     # "20s" and "CO2" are said as two words each.
     text = re.sub(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)", " ", text)
+    text = _HALF.sub(" ½ ", text)
     pieces: list[tuple[str, ...]] = []
-    end = 0
-    for match in _NUMBER.finditer(text):
-        pieces.append((spoken_text(text[end : match.start()], language),))
-        pieces.append(_number_words(match[0], language))
-        end = match.end()
-    pieces.append((spoken_text(text[end:], language),))
+    for part in parted_at_numbers(text, language):
+        if isinstance(part, str):
+            for place, between in enumerate(part.split("½")):
+                if place:
+                    pieces.append(half_forms(language))
+                pieces.append((spoken_text(between, language),))
+        else:
+            pieces.append(number_forms(part, language))
     for chosen in product(*pieces):
         yield " ".join(chosen).split()
-
-
-def _number_words(digits: str, language: str) -> tuple[str, ...]:
-    if digits in ("1/2", "½"):
-        forms = number_forms(0.5, language)
-        # "half" beside "a half": the article may stand in the sentence.
-        return (*forms, *(form.split()[-1] for form in forms))
-    digits = digits.replace("−", "-").replace(",", ".")
-    return number_forms(float(digits) if "." in digits else int(digits), language)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import random
 from bisect import bisect
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
 from ..types import SlotValue
+from .automaton import Automaton
 from .network import Arc, SlotAssignment, WordNetwork
 
 
@@ -50,7 +51,7 @@ class SentenceSampler:
         self._network = network
         self._intents = tuple(dict.fromkeys(final.intent for final in network.finals.values()))
         self._choices = {intent: _choices(network, intent) for intent in self._intents}
-        self._acceptor = _Acceptor(network)
+        self._automaton = Automaton(network)
         self._vocabulary = tuple(sorted({arc.word for arc in network.arcs if arc.word}))
 
     def sentence(self, rng: random.Random) -> SampledSentence:
@@ -80,7 +81,7 @@ class SentenceSampler:
         words = list(self.sentence(rng).words)
         while True:
             words = self._damaged(words, rng)
-            if not self._acceptor(words):
+            if not self._automaton.accepts(words):
                 return tuple(words)
 
     def _damaged(self, words: list[str], rng: random.Random) -> list[str]:
@@ -139,29 +140,6 @@ def _weighed(arcs: list[Arc | None]) -> _Choice:
     ]
     bounds = accumulate(weight for _, weight in weighed[:-1])
     return _Choice(tuple(arc for arc, _ in weighed), tuple(bounds))
-
-
-class _Acceptor:
-    """Whether a word sequence is a sentence; `network.accepts` without readings, but indexed."""
-
-    def __init__(self, network: WordNetwork) -> None:
-        closures: list[set[int]] = [{node} for node in range(network.nodes)]
-        self._following: list[dict[str, set[int]]] = [{} for _ in range(network.nodes)]
-        # Backwards, so that what follows a node is known when its own arcs are met.
-        for arc in reversed(network.arcs):
-            if arc.word is None:
-                closures[arc.source] |= closures[arc.target]
-            else:
-                targets = self._following[arc.source].setdefault(arc.word, set())
-                targets |= closures[arc.target]
-        self._start = closures[network.start]
-        self._finals = network.finals.keys()
-
-    def __call__(self, words: Sequence[str]) -> bool:
-        nodes = self._start
-        for word in words:
-            nodes = set().union(*(self._following[node].get(word, ()) for node in nodes))
-        return not self._finals.isdisjoint(nodes)
 
 
 class _ByIdentity:

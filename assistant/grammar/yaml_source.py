@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import ConfigError
 from ..types import SlotValue
+from ..yaml_loader import Loader
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,6 @@ def written_at(where: str) -> Iterator[None]:
         raise ConfigError(f"{where}: {error}") from error
 
 
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where PyYAML was built with it: ten times as fast, and nothing else differs."""
-
-
 def read_located(path: Path) -> tuple[Located, str]:
     """Parse a YAML file; also return its text.
 
@@ -110,7 +107,7 @@ def read_located(path: Path) -> tuple[Located, str]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        loader = _Loader(text)
+        loader = Loader(text)
         node = loader.get_single_node()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -121,15 +118,16 @@ def read_located(path: Path) -> tuple[Located, str]:
     return _located(loader, node, path), text
 
 
-def _located(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Located:
+def _located(loader: Loader, node: yaml.Node, path: Path) -> Located:
     where = f"{path}:{node.start_mark.line + 1}"
     if isinstance(node, yaml.SequenceNode):
         return Located([_located(loader, item, path) for item in node.value], where)
     if not isinstance(node, yaml.MappingNode):
-        return Located(loader.construct_object(node), where)
+        return Located(_constructed(loader, node, where), where)
     values: dict[str, Located] = {}
     for key_node, value_node in node.value:
-        key = Located(loader.construct_object(key_node), f"{path}:{key_node.start_mark.line + 1}")
+        key_where = f"{path}:{key_node.start_mark.line + 1}"
+        key = Located(_constructed(loader, key_node, key_where), key_where)
         name = key.text("a key")
         if name in values:
             raise key.error(f"'{name}' is written twice; join the two")
@@ -138,3 +136,10 @@ def _located(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Located:
         block = isinstance(value_node, yaml.CollectionNode)
         values[name] = Located(value.value, key.where if block else value.where)
     return Located(values, where)
+
+
+def _constructed(loader: Loader, node: yaml.Node, where: str) -> Any:
+    try:
+        return loader.construct_object(node)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{where}: {error.problem}") from error

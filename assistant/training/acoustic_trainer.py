@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -244,18 +245,23 @@ class AcousticTrainer:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{n}": v for n, v in state.items()}
         temporary = self.folder / "checkpoint.tmp"
-        save_file({n: v.contiguous() for n, v in tensors.items()}, temporary)
+        # In one file: weights and their update cannot part where the machine stops in between.
+        progress = {"update": str(self.update)}
+        save_file({n: v.contiguous() for n, v in tensors.items()}, temporary, progress)
         temporary.replace(self.folder / "checkpoint.safetensors")
-        (self.folder / "progress.json").write_text(json.dumps({"update": self.update}))
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.safetensors"
         if not path.exists():
             return
+        with safe_open(path, "pt") as file:
+            progress = file.metadata()
+        if not progress:  # checkpoints used to have the update beside them
+            progress = json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
+        self.update = int(progress["update"])
         tensors = load_file(path)
-        self.update = json.loads((self.folder / "progress.json").read_text())["update"]
         self.model.load_state_dict(_below("model.", tensors))
-        self.average = _below("average.", tensors)
+        self.average = {n: v.to(self.device) for n, v in _below("average.", tensors).items()}
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _below("optimizer.", tensors).items():
             index, key = name.split(".")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..grammar.confusion import NOTHING, Confusions
+from ..grammar.layout import BLANK
 from .posterior_bank import LogProbs, Numbers, PosteriorBank
 
 UTTERANCES = 250
@@ -24,7 +25,6 @@ TRUSTED = 10
 """Imagined places at which everything is confused alike, since a rare phoneme is hardly known."""
 UNSURE = float(np.exp(-1.5))
 """E[min(1, exp(d / 2))] at those places."""
-BLANK = 0
 
 
 def estimate_confusions(bank: PosteriorBank, seed: int = 0) -> Confusions:

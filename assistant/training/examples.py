@@ -13,13 +13,13 @@ from ..grammar.commands import CommandSet
 from ..grammar.confusion import confusion_rate
 from ..grammar.examples import Example
 from ..grammar.finding import Finding, Gravity
-from ..grammar.network import Reading, SlotAssignment, accepts
+from ..grammar.network import Reading, SlotAssignment
 from ..grammar.reading import TextReader
 from ..grammar.sampling import SampledSentence
 from ..intent import IntentDecoder
 from ..types import Hypothesis, SlotValue
 from .competitors import Competitor, Competitors
-from .lint_sentences import reading_text
+from .lint_sentences import reading_text, where_said
 from .lint_sounds import ALIKE
 from .sentence_source import SentenceSource
 
@@ -105,10 +105,8 @@ def _stated_text(example: Example) -> str:
 
 def _said_at(commands: CommandSet, words: Sequence[str]) -> str:
     """Where the first sentence with these words is written, in brackets."""
-    for template in commands.templates:
-        if accepts(template.network, words):
-            return f" ({template.where})"
-    return ""
+    where = where_said(commands, words)
+    return f" ({where})" if where else ""
 
 
 # ── as they sound, spliced and decoded ─────────────────────────────────────────────────────

@@ -17,12 +17,11 @@ from ..bundle import read_inventory
 from ..grammar.commands import CommandSet, load_commands
 from ..grammar.confusion import confusion_rate
 from ..grammar.finding import Finding, Forecast, Gravity, LintReport
-from ..grammar.network import accepts
 from ..grammar.sampling import SampledSentence, SentenceSampler
 from .competitors import Competitor, Competitors
 from .confusions import estimate_confusions
 from .examples import find_alike_examples, find_broken
-from .lint_sentences import find_overlaps, find_short, reading_text
+from .lint_sentences import find_overlaps, find_short, reading_text, where_said
 from .lint_sounds import ALIKE, find_alike, find_unpronounceable
 from .posterior_bank import PosteriorBank
 from .pronouncing import check_language, pronounce
@@ -140,7 +139,7 @@ def _pairs(commands: CommandSet, near: dict[str, list[_Pair]]) -> list[Finding]:
             Finding(
                 Gravity.WARNING,
                 "near",
-                _where(commands, said.words),
+                where_said(commands, said.words),
                 f"'{' '.join(said.words)}' may be heard as '{' '.join(nearest.words)}', "
                 f"{reading_text(nearest.reading)} instead of {reading_text(reading)}: "
                 f"predicted {rate:.1%}",
@@ -148,11 +147,3 @@ def _pairs(commands: CommandSet, near: dict[str, list[_Pair]]) -> list[Finding]:
             ),
         )
     return list(found.values())
-
-
-def _where(commands: CommandSet, words: Sequence[str]) -> str:
-    """Where the first template with a sentence is written."""
-    for template in commands.templates:
-        if accepts(template.network, words):
-            return template.where
-    return ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..bundle import Lexicon
+from ..grammar.automaton import Automaton
 from ..grammar.commands import CommandSet
 from ..grammar.finding import Finding, Gravity
-from ..grammar.network import Reading
-from ..grammar.overlap import Automaton, Shared, is_covered, shared_sentence
+from ..grammar.network import Reading, accepts
+from ..grammar.overlap import Shared, is_covered, shared_sentence
 
 FEWEST_PHONEMES = 5
 """A phrase of fewer is easily found in other people's talk and in noise."""
@@ -69,6 +70,14 @@ def reading_text(reading: Reading) -> str:
     """An intent with its slots, as `setLight(state=on)`."""
     intent, slots = reading
     return f"{intent}({', '.join(f'{slot}={value}' for slot, value in slots.items())})"
+
+
+def where_said(commands: CommandSet, words: Sequence[str]) -> str:
+    """Where the first template with a sentence is written; "" where none has it by itself."""
+    for template in commands.templates:
+        if accepts(template.network, words):
+            return template.where
+    return ""
 
 
 def find_short(commands: CommandSet, lexicon: Lexicon) -> Iterator[Finding]:

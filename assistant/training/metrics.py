@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from ..grammar.graph import greedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,8 @@ class ErrorRate:
 
 
 def greedy_phonemes(log_probs: Tensor) -> list[int]:
-    """(T, P) to the phonemes of the best path, repeats merged, blanks (0) dropped."""
-    best = torch.unique_consecutive(log_probs.argmax(dim=-1))
-    return [int(p) for p in best if p != 0]
+    """`greedy` of a tensor (T, P)."""
+    return greedy(log_probs.float().cpu().numpy())
 
 
 def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:

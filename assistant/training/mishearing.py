@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..intent import BLANK
+from ..grammar.layout import BLANK
 from .posterior_bank import COST_STEP, PosteriorBank
 
 

@@ -58,6 +58,11 @@ class PosteriorBank:
     utterances: Numbers
     noisy: npt.NDArray[np.bool_]
 
+    def places(self, noisy: bool) -> Numbers:
+        """Places of the clean or of the noisy phonemes; of all, where there is one kind alone."""
+        chosen = np.flatnonzero(self.noisy == noisy)
+        return chosen if len(chosen) else np.arange(len(self.noisy))
+
     def write(self, path: Path) -> None:
         """Write as safetensors."""
         write_weights(
@@ -175,7 +180,7 @@ class Splicer:
         size = bank.columns
         self._indices = {}
         for condition in (False, True):
-            chosen = np.flatnonzero(bank.noisy == condition)
+            chosen = bank.places(condition)
             phoneme = bank.phonemes[chosen]
             previous, following = self._previous[chosen], self._next[chosen]
             self._indices[condition] = (
@@ -192,7 +197,7 @@ class Splicer:
         rng: np.random.Generator,
         without: int | None = None,
     ) -> Spliced:
-        """Rows for a sequence of phonemes, from clean or from noisy speech alone.
+        """Rows for a sequence of phonemes, from clean or from noisy speech alone, if there is any.
 
         Args:
             without: number of an utterance that nothing is taken from.

@@ -13,6 +13,7 @@ from ..grammar.commands import CommandSet
 from ..grammar.phonemes import Phonemizer
 from ..grammar.pronunciations import Way
 from ..grammar.sampling import sample_sentence
+from ..grammar.wording import language_family
 
 CARRIER_SENTENCES = 1500
 """Sentences drawn to hear how words are said within them."""
@@ -22,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def check_language(commands: CommandSet, inventory: Inventory, path: Path) -> None:
     """Raise ConfigError where a bundle speaks another language than a command file."""
-    if inventory.language.split("-")[0] != commands.language.lower().split("-")[0]:
+    if language_family(inventory.language) != language_family(commands.language):
         raise ConfigError(
             f"{path}: language '{commands.language}', but {inventory.folder} speaks "
             f"{inventory.language}; choose a bundle of that language with --bundle"

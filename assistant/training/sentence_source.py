@@ -95,7 +95,7 @@ class SentenceSource:
         """
         rng = np.random.default_rng(seed)
         bank = self.bank
-        begin = int(rng.choice(np.flatnonzero(bank.noisy == noisy)))
+        begin = int(rng.choice(bank.places(noisy)))
         end = min(begin + int(rng.integers(4, 45)), len(bank.phonemes))
         utterance = bank.utterances[begin]
         said = bank.phonemes[begin:end][bank.utterances[begin:end] == utterance]

@@ -63,7 +63,8 @@ class TakeFolder:
         """How often each sentence was recorded by `speaker`; a broken line counts for nothing."""
         texts: Counter[str] = Counter()
         if self.manifest.exists():
-            for line in self.manifest.read_text(encoding="utf-8").splitlines():
+            content = self.manifest.read_text(encoding="utf-8", errors="replace")
+            for line in content.splitlines():
                 try:
                     entry = json.loads(line)
                     if entry["speaker"] == speaker and (self.folder / entry["path"]).is_file():
@@ -170,6 +171,8 @@ class _TakeReader:
     def _reading(self, entry: Mapping[str, Any]) -> Reading:
         text, named = entry.get("text"), entry.get("intent")
         slots = entry.get("slots")
+        if slots is not None and not isinstance(slots, dict):
+            raise UsageError(f'"slots" are names and values ({{"state": "on"}}), found {slots!r}')
         if isinstance(text, str) and text.strip():
             readings = self._read(text)
             if not readings:
@@ -192,11 +195,10 @@ class _TakeReader:
             raise UsageError('does not say what is said: add "text", or "intent" and "slots"')
         if named not in self._commands.intents:
             raise UsageError(f"no intent '{named}'; one of: {', '.join(self._commands.intents)}")
-        said = slots if isinstance(slots, dict) else {}
-        for slot, value in said.items():
+        for slot, value in (slots or {}).items():
             if value not in self._commands.slots.get(slot, ()):
                 raise UsageError(f"these commands have no slot '{slot}' of value {value!r}")
-        return named, dict(said)
+        return named, dict(slots or {})
 
 
 def _shown(reading: tuple[object, Mapping[str, SlotValue]]) -> str:
