@@ -75,7 +75,7 @@ class EndpointConfig:
 
 
 @dataclass(frozen=True)
-class FeatureConfig:
+class FeatureConfig(Bounded):
     """Log-mel, and the streaming encoder's chunks. What must fit the bundle lives in the bundle."""
 
     sample_rate: int = 16_000
@@ -90,12 +90,12 @@ class FeatureConfig:
     """Whether the streaming encoder follows; without it rows are stacked log-mel frames."""
     stack: int = 2
     """Encoder frames (or log-mel frames) joined into one row."""
-    chunk_rows: int = 8
+    chunk_rows: Annotated[int, Bounds(1)] = 8
     """Rows of a chunk, the centre of the networks' block in the streaming pass."""
-    lookahead_rows: int = 8
+    lookahead_rows: Annotated[int, Bounds(0)] = 8
     """Rows of the block beyond them. They are encoded again with the next chunk: as many as the
     chunk has double the work of the streaming pass."""
-    left_context_rows: int = 200
+    left_context_rows: Annotated[int, Bounds(0)] = 200
     """Rows of the past whose keys and values are kept."""
 
     @property
