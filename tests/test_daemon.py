@@ -6,7 +6,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,57 @@ def test_a_microphone_loses_its_oldest_audio_and_a_socket_waits(engine):
     dropped, waited = run(slow())
     assert dropped == 3.0
     assert waited
+
+
+@contextmanager
+def nothing_is_heard(streams: Streams) -> Iterator[None]:
+    """Meanwhile all threads of the streams are taken."""
+    gate = threading.Event()
+    for _ in range(streams._pool._max_workers):
+        streams._pool.submit(gate.wait)
+    try:
+        yield
+    finally:
+        gate.set()
+
+
+def test_nobody_waits_for_a_stream_that_was_closed(engine):
+    async def close() -> list[BaseException]:
+        streams = Streams(engine, threads=1)
+        with nothing_is_heard(streams):
+            stream = streams.new("one", lambda event: None)
+            for _ in range(round(QUEUE_S) + 3):
+                stream.offer(np.zeros(SAMPLE_RATE, np.float32))
+            finishing = asyncio.create_task(stream.finish())
+            await asyncio.sleep(0)
+            await stream.close()
+            await asyncio.wait((finishing,), timeout=5)
+            finishing.cancel()
+            ended = await asyncio.gather(finishing, return_exceptions=True)
+        await streams.close()
+        return ended
+
+    (ended,) = run(close())
+    assert str(ended) == "stream one was closed"
+
+
+def test_the_end_does_not_wait_for_what_was_said_while_a_key_was_held(engine):
+    async def end() -> bool:
+        daemon = new_daemon(engine, mode=Mode.PUSH_TO_TALK)
+        daemon.ears.open()
+        with nothing_is_heard(daemon.streams):
+            daemon.ears.talk("start")
+            daemon.ears.hear(np.zeros(SAMPLE_RATE, np.float32))
+            daemon.ears.talk("stop")
+            await asyncio.sleep(0)
+            await asyncio.gather(*(stream.close() for stream in list(daemon.streams._open)))
+            closing = asyncio.create_task(daemon.ears.close())
+            done, _ = await asyncio.wait((closing,), timeout=5)
+            closing.cancel()
+        await daemon.streams.close()
+        return bool(done)
+
+    assert run(end())
 
 
 def test_there_is_an_end_to_streams(engine):
