@@ -35,7 +35,7 @@ LAYERS = {
         "actions",
     ],
     "machinery": ["nn", "grammar"],
-    "vocabulary": ["types errors config resources"],
+    "vocabulary": ["types errors config resources program"],
 }
 """From top to bottom; a module may import the layers below its own, never one above.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import AssistantError
+from ..program import install_line
 from .sockets import Address, Listening, serve
 
 REQUEST_TIMEOUT_S = 5.0
@@ -59,7 +60,7 @@ class MetricsServer:
             from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
         except ImportError as error:
             raise AssistantError(
-                "metrics need prometheus-client: pip install 'assistant[daemon]'"
+                f"metrics need prometheus-client: {install_line('daemon')}"
             ) from error
         registry = CollectorRegistry()
         registry.register(_Collector(self.collect))
