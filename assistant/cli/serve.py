@@ -126,6 +126,8 @@ def command(
 ) -> None:
     """Run the daemon: listen, act, and answer other programs, until Ctrl-C or SIGTERM.
 
+    It does what it understands, as the policy says; with --dry-run it only tells.
+
     Wyoming clients (Home Assistant) send audio or text; `assistant ctl` and scripts use the
     control socket. Commands, configuration and policy are read again when their files change, or
     on SIGHUP; where they are wrong, the old ones stay.
