@@ -120,14 +120,6 @@ async def add_match(bus: MessageBus, rule: str) -> None:
     await call(bus, DAEMON, "AddMatch", "s", rule)
 
 
-async def owner(bus: MessageBus, service: str) -> str:
-    """The unique name of who owns `service` now; empty where nobody does."""
-    try:
-        return str((await call(bus, DAEMON, "GetNameOwner", "s", service)).body[0])
-    except BusError:
-        return ""
-
-
 def on_session_bus(work: Callable[[MessageBus], Awaitable[Result]], timeout_s: float) -> Result:
     """Await `work` with a connection of its own, which ends with it.
 
