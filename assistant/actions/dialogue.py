@@ -32,7 +32,7 @@ class Dialogue:
     its own: that a question has expired is noticed by the next call.
 
     Attributes:
-        runner: may be replaced, for another policy; what was asked before stays as it was asked.
+        runner, config: may be replaced; what was asked before stays as it was asked.
     """
 
     def __init__(
@@ -87,6 +87,16 @@ class Dialogue:
         if isinstance(ready, ActionResult):
             return self._recorded(entry, ready, why, prepared.description)
         return self._perform(entry, ready, why)
+
+    def turn_away(self, intent: Intent, reason: str, source: str = "") -> ActionResult:
+        """Do nothing about `intent`, for a reason that is none of the policy's; journalled.
+
+        Args:
+            source: where it came from.
+        """
+        description = f"{intent.name}: {reason}"
+        result = ActionResult(intent.name, ActionStatus.REFUSED, description)
+        return self._recorded(JournalEntry.of(intent, source), result, reason, intent.name)
 
     def accept(self, question: str = "", source: str = "") -> ActionResult:
         """Yes: do what was asked about; at most once, never after it has expired.

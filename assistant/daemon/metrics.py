@@ -1,4 +1,7 @@
-"""Metrics for Prometheus and health over HTTP: `/metrics` and `/health`, on loopback by default."""
+"""Metrics for Prometheus and health over HTTP: `/metrics` and `/health`.
+
+Other machines reach them only where that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import AssistantError
+from ..errors import AssistantError, UsageError
 from ..program import install_line
 from .sockets import Address, Listening, serve
 
@@ -43,14 +46,22 @@ class MetricsServer:
 
     collect: Collect
     health: Health
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    async def start(self, address: Address) -> Listening:
+    async def start(self, address: Address, allow_network: bool = False) -> Listening:
         """Answer at an address.
 
+        Args:
+            allow_network: whether the address may be reached from other machines.
+
         Raises:
-            AssistantError: it cannot be used, or prometheus-client is missing.
+            AssistantError: others could reach the address, it cannot be used, or prometheus-client
+                is missing.
         """
+        if not (address.is_local or allow_network):
+            raise UsageError(
+                f"{address}: whoever reaches this address may read what the assistant counts; use "
+                "tcp://127.0.0.1:…, or allow the network (--allow-network)"
+            )
         self.text()  # so that a library that is missing is told now
         return await serve(address, self._accept, "the metrics server")
 

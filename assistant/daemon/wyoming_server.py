@@ -56,7 +56,8 @@ class WyomingServer:
         if not (address.is_local or allow_network):
             raise UsageError(
                 f"{address}: Wyoming knows no passwords, and whoever reaches this address may "
-                "give commands; use tcp://127.0.0.1:… or unix://…, or allow the network"
+                "give commands; use tcp://127.0.0.1:… or unix://…, or allow the network "
+                "(--allow-network)"
             )
         if why := why_no_wyoming():
             raise UsageError(f"the Wyoming server cannot be opened: {why}")
