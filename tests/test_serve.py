@@ -605,7 +605,7 @@ def test_other_machines_reach_the_metrics_only_where_that_is_asked_for() -> None
         server = MetricsServer(lambda: iter(()), dict)
         await (await server.start(Address(host="0.0.0.0"), **allowed)).close()
 
-    with pytest.raises(UsageError, match=r"tcp://0\.0\.0\.0:0: .* --allow-network"):
+    with pytest.raises(UsageError, match=r"tcp://0\.0\.0\.0:0: .*allow-network"):
         asyncio.run(start())
     asyncio.run(start(allow_network=True))
 

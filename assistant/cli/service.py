@@ -151,9 +151,9 @@ def _daemon(
 
     configuration = options.configuration(config, bundle, commands)
     folder = find_bundle(configuration.bundle)
-    for named in (configuration.commands, *configuration.daemon.contexts.values()):
-        if not Path(named).is_dir():  # a folder of command files is compiled
-            find_commands(named, folder)
+    for source in (configuration.commands, *configuration.daemon.contexts.values()):
+        if not Path(source).is_dir():  # a folder of command files is compiled
+            find_commands(source, folder)
     if config is not None:
         _check_found_elsewhere(config)
     if actions is not None:
