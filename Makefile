@@ -101,7 +101,7 @@ PROCESSES ?= $(CORES)
 MALLOC := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 TORCHRUN = OMP_NUM_THREADS=1 $(MALLOC) $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
 
-.PHONY: train train-tiny speech cells benchmark evaluation clean
+.PHONY: train train-tiny speech cells benchmark evaluation orders clean
 
 train: speech $(RUNTIME) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NOISE=… ROOMS=… COPIES=1]
 	$(TORCHRUN) scripts/extract_features.py $(SPEECH) --output $(CACHE) \
@@ -141,7 +141,7 @@ EVALUATE = $(PYTHON) -m assistant evaluate $(ORDERS) --commands coffee --workers
     --noise $(NOISE) --mixing loudest-frame --snr clean,24,15,6 \
     --negatives $(TALK) --speakers models/en-us/held_out_speakers.txt --negatives-minutes $(MINUTES)
 
-evaluation: $(RUNTIME) ## evaluate bundles and peers into docs/evaluation: ORDERS=… NOISE=… TALK=…
+evaluation: orders $(RUNTIME) ## evaluate bundles and peers into docs/evaluation: ORDERS=… NOISE=… TALK=…
 	@set -e; for name in $(RECOGNISERS); do \
 	    case $$name in en-us*) which="--bundle $$name" ;; *) which="--peer $$name" ;; esac; \
 	    echo "$$name"; \
@@ -149,6 +149,12 @@ evaluation: $(RUNTIME) ## evaluate bundles and peers into docs/evaluation: ORDER
 	done
 	$(PYTHON) scripts/document_evaluation.py docs/evaluation.md models/en-us/CARD.md \
 	    models/en-us-small/CARD.md
+
+orders:
+	@test -n "$(strip $(ORDERS))" -a -n "$(strip $(NOISE))" -a -n "$(strip $(TALK))" || { \
+	    echo "error: say what to evaluate on: make evaluation ORDERS=<manifest.jsonl>" \
+	    "NOISE=<folder> TALK=<manifest.jsonl>; see docs/evaluation.md" >&2; \
+	    exit 2; }
 
 clean: ## remove what tools left behind; .venv, cache/, runs/ and models/ stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

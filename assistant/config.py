@@ -321,5 +321,15 @@ def read_yaml(path: Path) -> Any:
 
 
 def load(path: Path) -> AssistantConfig:
-    """Read the assistant's configuration file."""
-    return from_mapping(AssistantConfig, read_yaml(path) or {}, str(path))
+    """Read the assistant's configuration file; what lies beside it is found from any folder."""
+    config = from_mapping(AssistantConfig, read_yaml(path) or {}, str(path))
+    contexts = {name: _beside(path, named) for name, named in config.daemon.contexts.items()}
+    daemon = dataclasses.replace(config.daemon, contexts=contexts)
+    bundle, commands = _beside(path, config.bundle), _beside(path, config.commands)
+    return dataclasses.replace(config, bundle=bundle, commands=commands, daemon=daemon)
+
+
+def _beside(file: Path, named: str) -> str:
+    """What is there, seen from the file's folder, as an absolute path; any other name as it is."""
+    place = file.absolute().parent / named
+    return str(place) if named and place.exists() else named

@@ -68,6 +68,13 @@ def find_commands(name: str, bundle: Path) -> Path:
     return _find(name, bundle / "commands", "compiled command set")
 
 
+def command_files(folder: Path) -> tuple[Path, ...]:
+    """The command files below a folder, without hidden ones: editors keep drafts and locks so."""
+    found = folder.rglob("*.yaml")
+    shown = (p for p in found if not any(n.startswith(".") for n in p.relative_to(folder).parts))
+    return tuple(sorted(shown))
+
+
 def find_config(name: str) -> Path:
     """A file of `configs/`: a path, or the name of one that travels with the package."""
     for candidate in (Path(name), data_folder() / "configs" / name):

@@ -2,12 +2,12 @@
 
 import json
 import re
-import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from script_support import load_script
 from torch.testing import assert_close
 
 from assistant.bundle import EncoderOrigin, file_hash, write_acoustic, write_encoder
@@ -28,7 +28,6 @@ from assistant.training.cells import (
 )
 from assistant.training.feature_cache import CachedUtterance
 
-SCRIPT = Path(__file__).parents[1] / "scripts/compare_cells.py"
 LENGTHS = [29, 17, 1]
 CELLS = ["rnn", "gru", "lstm", "transformer"]
 RECURRENT = CELLS[:3]
@@ -174,8 +173,8 @@ def bundle(tmp_path_factory):
 def compare(monkeypatch, cache, bundle, document, *options):
     budget = [x for key, value in BUDGET.items() for x in (f"--{key}", str(value))]
     places = ["--cache", str(cache), "--bundle", str(bundle), "--document", str(document)]
-    monkeypatch.setattr("sys.argv", [str(SCRIPT), *places, *budget, *options])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    monkeypatch.setattr("sys.argv", ["compare_cells.py", *places, *budget, *options])
+    load_script("compare_cells", monkeypatch).main()
     return json.loads(document.with_suffix(".json").read_text())["variants"]
 
 

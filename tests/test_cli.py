@@ -28,7 +28,7 @@ from assistant.cli import main
 from assistant.cli.live import ActionWorker, StatusLine
 from assistant.cli.render import action_line
 from assistant.cli.sources import recut
-from assistant.config import DialogueConfig
+from assistant.config import DialogueConfig, load
 from assistant.devices import InputDevice
 from assistant.errors import AudioDeviceError
 from assistant.grammar.network import accepts
@@ -340,6 +340,23 @@ def test_unknown_commands_and_devices_are_misuse(assistant: Assistant, recording
     for options in (["--commands", "missing"], ["--device", "tpu"]):
         code, out, err = assistant("recognize", *options, recording)
         assert (code, out, len(err)) == (2, [], 1)
+
+
+def test_what_lies_beside_the_configuration_file_is_found_from_any_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "editor.yaml").touch()
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "commands: mine\nbundle: pt-br\n"
+        "daemon: {contexts: {editor: editor.yaml, player: coffee, browser: /elsewhere}}\n"
+    )
+    read = load(config)
+    assert (read.commands, read.bundle) == (str(tmp_path / "mine"), "pt-br")
+    assert read.daemon.contexts == {
+        "editor": str(tmp_path / "editor.yaml"),
+        "player": "coffee",
+        "browser": "/elsewhere",
+    }
 
 
 def test_the_configuration_file_counts_and_options_win(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,14 @@ import numpy as np
 import pytest
 from tiny_bundle import build
 
-from assistant.actions import ActionRunner, parse_policy
+from assistant.actions import ActionRunner, Journal, parse_policy
+from assistant.actions.desktop import active_window
 from assistant.actions.dialogue import Dialogue
+from assistant.actions.journal import journal_path
 from assistant.config import AssistantConfig, AudioConfig, DialogueConfig
+from assistant.daemon import background
 from assistant.daemon.batching import Batcher
+from assistant.daemon.commands_source import CommandsSource
 from assistant.daemon.daemon import WAITING_ACTIONS, Daemon
 from assistant.daemon.desktop import Desktop
 from assistant.daemon.hub import Hub
@@ -32,7 +39,16 @@ from assistant.daemon.streams import MOST_STREAMS, QUEUE_S, Streams
 from assistant.engine import Engine
 from assistant.errors import AssistantError, AudioDeviceError, ConfigError, UsageError
 from assistant.recording import read_file
-from assistant.types import SAMPLE_RATE, Event, Hypothesis, Intent, Recognised, Rejected, Samples
+from assistant.types import (
+    SAMPLE_RATE,
+    ActionStatus,
+    Event,
+    Hypothesis,
+    Intent,
+    Recognised,
+    Rejected,
+    Samples,
+)
 
 RECORDINGS = Path(__file__).parent / "data/recordings"
 
@@ -204,6 +220,57 @@ def test_a_microphone_loses_its_oldest_audio_and_a_socket_waits(engine):
     assert waited
 
 
+@contextmanager
+def nothing_is_heard(streams: Streams) -> Iterator[None]:
+    """Meanwhile all threads of the streams are taken."""
+    gate = threading.Event()
+    for _ in range(streams._pool._max_workers):
+        streams._pool.submit(gate.wait)
+    try:
+        yield
+    finally:
+        gate.set()
+
+
+def test_nobody_waits_for_a_stream_that_was_closed(engine):
+    async def close() -> list[BaseException]:
+        streams = Streams(engine, threads=1)
+        with nothing_is_heard(streams):
+            stream = streams.new("one", lambda event: None)
+            for _ in range(round(QUEUE_S) + 3):
+                stream.offer(np.zeros(SAMPLE_RATE, np.float32))
+            finishing = asyncio.create_task(stream.finish())
+            await asyncio.sleep(0)
+            await stream.close()
+            await asyncio.wait((finishing,), timeout=5)
+            finishing.cancel()
+            ended = await asyncio.gather(finishing, return_exceptions=True)
+        await streams.close()
+        return ended
+
+    (ended,) = run(close())
+    assert str(ended) == "stream one was closed"
+
+
+def test_the_end_does_not_wait_for_what_was_said_while_a_key_was_held(engine):
+    async def end() -> bool:
+        daemon = new_daemon(engine, mode=Mode.PUSH_TO_TALK)
+        daemon.ears.open()
+        with nothing_is_heard(daemon.streams):
+            daemon.ears.talk("start")
+            daemon.ears.hear(np.zeros(SAMPLE_RATE, np.float32))
+            daemon.ears.talk("stop")
+            await asyncio.sleep(0)
+            await asyncio.gather(*(stream.close() for stream in list(daemon.streams._open)))
+            closing = asyncio.create_task(daemon.ears.close())
+            done, _ = await asyncio.wait((closing,), timeout=5)
+            closing.cancel()
+        await daemon.streams.close()
+        return bool(done)
+
+    assert run(end())
+
+
 def test_there_is_an_end_to_streams(engine):
     async def many() -> None:
         streams = Streams(engine)
@@ -329,9 +396,14 @@ POLICY = {
 }
 
 
-def new_daemon(engine: Engine, **listening: Any) -> Daemon:
+def waking(engine: Engine) -> Engine:
+    """The same with a wake phrase."""
+    return replace(engine, commands=replace(engine.commands, wake_phrases=WAKE_PHRASES))
+
+
+def new_daemon(engine: Engine, journal: Journal | None = None, **listening: Any) -> Daemon:
     runner = ActionRunner(parse_policy(POLICY, "test"), execute=True)
-    dialogue = Dialogue(runner, DialogueConfig(), None)
+    dialogue = Dialogue(runner, DialogueConfig(), journal)
     loaded = Loaded(engine.config, engine, runner)
     return Daemon(loaded, dialogue, Hub(), Listening(**listening))
 
@@ -366,9 +438,9 @@ def test_text_is_understood_and_acted_on_as_speech_is(engine):
     assert names == ["action", "over"]
 
 
-def test_deeds_are_done_in_the_order_in_which_they_were_said_and_not_without_end(engine):
-    async def hurry() -> tuple[list[str], int]:
-        daemon = new_daemon(engine)
+def test_deeds_are_done_in_the_order_in_which_they_were_said_and_not_without_end(engine, tmp_path):
+    async def hurry() -> tuple[list[str], list[ActionStatus]]:
+        daemon = new_daemon(engine, Journal(tmp_path))
         brightness = Intent("setBrightness", {}, "dim", 1.0)
         light = Intent("setLight", {"state": "on"}, "light", 1.0)
         asked = [brightness, light, *[light] * (WAITING_ACTIONS + 1)]
@@ -377,18 +449,21 @@ def test_deeds_are_done_in_the_order_in_which_they_were_said_and_not_without_end
             results = await asyncio.gather(*acting)
             told = [await anext(events) for _ in asked]
             order = [event["intent"] for event in told if event["status"] == "done"]
-        refused = sum("actions wait already" in result.description for result in results)
+        refused = [r.status for r in results if "actions wait already" in r.description]
         await daemon.close()
         return order, refused
 
     order, refused = run(hurry())
     assert order == ["setBrightness", *["setLight"] * (WAITING_ACTIONS - 1)]
-    assert refused == 3
+    assert refused == [ActionStatus.REFUSED] * 3
+    lines = map(json.loads, journal_path(tmp_path).read_text(encoding="utf-8").splitlines())
+    reasons = [line["reason"] for line in lines if line["status"] == "refused"]
+    assert reasons == [f"{WAITING_ACTIONS} actions wait already"] * 3
 
 
 def test_a_question_is_answered_without_a_wake_phrase(engine):
     async def ask() -> tuple[Any, bool, str, str]:
-        daemon = new_daemon(engine, mode=Mode.WAKE)
+        daemon = new_daemon(waking(engine), mode=Mode.WAKE)
         unsure = Intent("setLight", {"state": "on"}, "turn the light on", 0.5)
         asked = await daemon.act(unsure, "microphone")
         awake = daemon.ears.listening.is_awake(time.monotonic() + 9)
@@ -500,6 +575,141 @@ def test_a_mode_with_a_wake_phrase_needs_one(engine):
         await daemon.close()
 
     run(wake())
+
+
+def test_commands_without_a_wake_phrase_are_refused_where_one_is_waited_for(engine):
+    async def reload() -> Mode:
+        daemon = new_daemon(waking(engine), mode=Mode.WAKE)
+        runner, before = daemon.dialogue.runner, daemon.streams.engine
+        with pytest.raises(UsageError, match="wake_phrases"):
+            daemon.use(Loaded(engine.config, engine, ActionRunner(runner.policy, False)))
+        assert daemon.streams.engine is before
+        assert daemon.dialogue.runner is runner
+        mode = daemon.ears.listening.mode
+        await daemon.close()
+        return mode
+
+    assert run(reload()) is Mode.WAKE
+
+
+def configured(engine: Engine, **daemon: Any) -> Engine:
+    """The same with another configuration of the daemon, and other times."""
+    config = engine.config
+    times = DialogueConfig(confirmation_timeout_s=3, follow_up_s=2)
+    config = replace(config, dialogue=times, daemon=replace(config.daemon, **daemon))
+    return replace(engine, config=config)
+
+
+def test_a_reload_takes_up_times_and_the_mode_where_the_configuration_says_another(engine):
+    async def reload() -> list[Mode]:
+        daemon = new_daemon(engine)
+        runner, modes = daemon.dialogue.runner, []
+
+        def use(now: Engine) -> None:
+            daemon.use(Loaded(now.config, now, runner))
+            modes.append(daemon.ears.listening.mode)
+
+        use(configured(engine, mode="push-to-talk"))
+        daemon.ears.set_mode(Mode.ALWAYS)  # as with `assistant ctl mode`
+        use(configured(engine, mode="push-to-talk"))
+        with pytest.raises(ConfigError, match="mode: found 'sometimes'"):
+            use(configured(engine, mode="sometimes"))
+        assert daemon.ears.listening.follow_up_s == 2
+        assert daemon.dialogue.config.confirmation_timeout_s == 3
+        await daemon.close()
+        return modes
+
+    assert run(reload()) == [Mode.PUSH_TO_TALK, Mode.ALWAYS]
+
+
+class FakeLoader:
+    """Reads what it was given, one after the other."""
+
+    def __init__(self, *loaded: Loaded) -> None:
+        self.loaded = list(loaded)
+
+    async def load(self, before: Engine | None = None) -> Loaded:
+        return self.loaded.pop(0)
+
+
+def test_what_a_reload_cannot_change_is_told(engine):
+    told: list[str] = []
+
+    async def reload() -> None:
+        daemon = new_daemon(engine)
+        other = configured(engine, metrics="tcp://127.0.0.1:1", notifications=False, mode="wake")
+        other = replace(other, config=replace(other.config, audio=AudioConfig(device="usb")))
+        runner = daemon.dialogue.runner
+        loader = FakeLoader(
+            Loaded(other.config, waking(other), runner), Loaded(engine.config, engine, runner)
+        )
+        reloader = Reloader(loader, daemon, engine.config, ServiceManager(), told.append)
+        await reloader.reload()
+        await reloader.reload()
+        await daemon.close()
+
+    run(reload())
+    assert [line for line in told if "restart" in line] == [
+        "needs a restart: audio.device, daemon.metrics, daemon.notifications"
+    ]
+
+
+def test_windows_are_followed_from_when_an_application_has_commands(engine, monkeypatch):
+    monkeypatch.setattr(active_window, "why_no_active_window", lambda: "")
+    window = active_window.ActiveWindow("Browser", "a page")
+    monkeypatch.setattr(active_window, "active_window", lambda: window)
+
+    async def reload() -> list[str]:
+        daemon = new_daemon(engine)
+        runner, found = daemon.dialogue.runner, []
+        with_browser = Loaded(engine.config, engine, runner, {"browser": engine})
+        loader = FakeLoader(with_browser, Loaded(engine.config, engine, runner))
+        reloader = Reloader(loader, daemon, engine.config, ServiceManager(), print)
+        following = asyncio.create_task(reloader.follow_window())
+        await asyncio.sleep(0)
+        found.append(daemon.ears.context)
+        await reloader.reload()
+        await until(lambda: daemon.ears.context)
+        found.append(daemon.ears.context)
+        await reloader.reload()
+        found.append(daemon.ears.context)
+        following.cancel()
+        await daemon.close()
+        return found
+
+    assert run(reload()) == ["", "browser", ""]
+
+
+def test_what_fails_in_the_background_is_told(caplog):
+    async def fail() -> None:
+        raise ConfigError("it is wrong")
+
+    async def break_down() -> None:
+        raise ZeroDivisionError("nothing to divide by")
+
+    async def begin() -> None:
+        await asyncio.wait([background.start(fail()), background.start(break_down())])
+
+    run(begin())
+    assert [record.getMessage() for record in caplog.records] == [
+        "it is wrong",
+        "unexpected ZeroDivisionError: nothing to divide by",
+    ]
+
+
+def test_commands_are_compiled_by_this_program_and_nothing_of_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "light.yaml").touch()
+    argv: list[str] = []
+
+    async def start(*arguments: str, **_: Any) -> None:
+        argv.extend(arguments)
+        raise OSError(1, "not now")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(ConfigError, match="not now"):
+        run(CommandsSource(str(tmp_path / "light.yaml"), "en-us").compiled(print))
+    assert argv[:5] == [sys.executable, "-P", "-m", "assistant", "train"]
 
 
 def test_an_application_has_commands_of_its_own_while_its_window_is_active(engine):

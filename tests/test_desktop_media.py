@@ -17,6 +17,7 @@ from desktop_support import (  # noqa: F401 - fixtures
     session_bus_fixture,
 )
 
+from assistant.program import install_line
 from assistant.types import ActionStatus
 
 dbus_fast = pytest.importorskip("dbus_fast", reason="dbus-fast is not installed")
@@ -169,7 +170,7 @@ def test_without_the_library_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "dbus_fast.aio", None)
     said = perform({"media": "play"}).description
-    assert said == "test: this needs D-Bus (dbus-fast): pip install 'assistant[desktop]'"
+    assert said == f"test: this needs D-Bus (dbus-fast): {install_line('desktop')}"
 
 
 def test_a_dry_run_tells_nobody(players: Players) -> None:

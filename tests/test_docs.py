@@ -7,7 +7,10 @@ from pathlib import Path
 
 from typer.main import get_command
 
+from assistant.actions import Confirm, read_actions
 from assistant.cli import app
+from assistant.grammar.commands import load_commands
+from assistant.training.examples import check_examples
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +27,19 @@ def test_the_readme_names_every_command_and_no_other():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `assistant (\w+)", readme, re.MULTILINE))
     assert documented == set(get_command(app).commands)
+
+
+def test_the_example_of_the_readme_can_be_trained_and_answers_what_it_asks(tmp_path, caplog):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    written = re.search(r"```yaml\n(# kitchen\.yaml\n.*?)```", readme, re.DOTALL)
+    kitchen = tmp_path / "kitchen.yaml"
+    kitchen.write_text(written[1], encoding="utf-8")
+    commands = load_commands([kitchen])
+    check_examples(commands)
+    rules = read_actions(commands.actions, commands.slots_of).rules
+    assert rules.keys() == set(commands.intents)
+    assert not caplog.records  # of what asks and cannot be answered
+    assert any(rule.confirm is not Confirm.NEVER for of in rules.values() for rule in of)
 
 
 def test_every_link_and_script_in_the_documents_is_there():

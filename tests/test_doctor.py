@@ -29,6 +29,7 @@ from assistant.doctor.examination import TOPICS, Examined, examine
 from assistant.doctor.microphone import check_microphone
 from assistant.doctor.model import check_model
 from assistant.errors import AudioFileError
+from assistant.program import install_line
 
 RATE = 44_100
 
@@ -101,7 +102,7 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
     assert found["packages"].verdict is Verdict.FAULT
     assert found["packages"].remedy == "pip install hassil"
     assert found["extra desktop"].verdict is Verdict.WARNING
-    assert "assistant[desktop]" in found["extra desktop"].remedy
+    assert install_line("desktop") in found["extra desktop"].remedy
 
 
 # ── sound ──────────────────────────────────────────────────────────────────────────────────

@@ -204,6 +204,21 @@ def test_numbers_and_defaults_are_values_too(load: Load) -> None:
     assert read.summary() == "log: {minutes} {unit}  when minutes is 1 or 2"
 
 
+def test_actions_that_ask_where_no_sentence_answers_are_warned_of(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    asks = f"{LIGHT}actions:\n  setTimer: {{log: now, confirm: when-unsure}}\n"
+    commands = load(asks)
+    read_actions(commands.actions, commands.slots_of)
+    (record,) = caplog.records
+    assert "setTimer asks first, and no sentence answers" in record.getMessage()
+    assert record.getMessage().startswith(commands.actions["setTimer"].where)
+    caplog.clear()
+    commands = load(f"{asks}  setLight: {{reply: accept}}\n")
+    read_actions(commands.actions, commands.slots_of)
+    assert not caplog.records
+
+
 # ── compiled ───────────────────────────────────────────────────────────────────────────────
 
 TINY = """\
@@ -344,7 +359,7 @@ def test_train_refuses_what_breaks_its_own_word_and_writes_nothing(
     path = write(tmp_path, text)
     output = tmp_path / "out"
     assert main(["train", str(path), "--bundle", str(bundle), "-o", str(output)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *_, line = capsys.readouterr().err.splitlines()  # after a warning that nobody can say yes
     assert line.startswith(f"error: {path}:1")
     assert not output.exists()
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assistant.daemon.commands_source import CommandsSource
 from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet, load_commands
 from assistant.grammar.network import WordNetwork, accepts, count_sentences, sentences_of
@@ -262,6 +263,17 @@ def test_mistakes_name_file_line_and_cure(load: Load, text: str, line: int, mess
     assert f"0.yaml:{line}: " in str(raised.value)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_hidden_files_of_a_folder_are_no_commands(tmp_path: Path) -> None:
+    (tmp_path / "rooms").mkdir()
+    (tmp_path / "rooms/kitchen.yaml").write_text(one_intent("light on"), encoding="utf-8")
+    (tmp_path / ".draft.yaml").write_text("half writ", encoding="utf-8")
+    (tmp_path / "rooms/.#kitchen.yaml").symlink_to("me@machine.123")  # as Emacs locks a file
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/old.yaml").write_text("intents: {}", encoding="utf-8")
+    assert load_commands([tmp_path]).intents == ("i",)
+    assert CommandsSource(str(tmp_path), "en-us").files == (tmp_path / "rooms/kitchen.yaml",)
 
 
 def test_missing_and_broken_files(load: Load, tmp_path: Path) -> None:

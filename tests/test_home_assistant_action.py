@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from action_support import describe, mistake, perform
 
+from assistant.actions import parse_policy
 from assistant.types import ActionStatus
 
 
@@ -170,6 +171,21 @@ def test_a_variable_says_where_it_is(home: HomeAssistant, monkeypatch: pytest.Mo
     assert perform({"home_assistant": "light.toggle"}).status is ActionStatus.DONE
     elsewhere = {"service": "light.toggle", "url": "http://127.0.0.1:1"}
     assert "at http://127.0.0.1:1 " in perform({"home_assistant": elsewhere}).description
+
+
+def test_a_variable_that_says_no_address_is_named_and_hinders_no_other(
+    home: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME_ASSISTANT_URL", "homeassistant.local:8123")
+    rules = {"test": {"home_assistant": "light.toggle"}, "other": {"log": "there"}}
+    policy = parse_policy({"intents": rules}, "policy.yaml")
+    said = "the variable HOME_ASSISTANT_URL is no address ('homeassistant.local:8123'): write http"
+    assert said in policy.rules["test"][0].summary()
+    result = perform(rules["test"])
+    assert result.status is ActionStatus.FAILED
+    assert said in result.description
+    elsewhere = {"service": "light.toggle", "url": home.url}
+    assert perform({"home_assistant": elsewhere}).status is ActionStatus.DONE
 
 
 def test_a_dry_run_describes_without_the_token() -> None:

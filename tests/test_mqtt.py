@@ -14,6 +14,7 @@ import pytest
 from action_support import describe, mistake, perform
 from desktop_support import ended, eventually, need
 
+from assistant.program import install_line
 from assistant.types import ActionResult, ActionStatus, SlotValue
 
 aiomqtt = pytest.importorskip("aiomqtt", reason="aiomqtt is not installed")
@@ -139,7 +140,7 @@ def test_a_broker_that_is_silent_is_given_up() -> None:
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiomqtt", None)
     said = perform({"mqtt": "lamp"}).description
-    assert said == "test: this needs aiomqtt: pip install 'assistant[desktop]'"
+    assert said == f"test: this needs aiomqtt: {install_line('desktop')}"
 
 
 @pytest.mark.parametrize("value", ["", "+", "#", "a/b", "a#", "\n", "\x01"])

@@ -31,6 +31,7 @@ from assistant.cli import main
 from assistant.daemon import control, ctl
 from assistant.daemon.control import ControlServer
 from assistant.daemon.hub import Hub
+from assistant.daemon.metrics import MetricsServer
 from assistant.daemon.sockets import LINE_LIMIT, Address, runtime_folder, serve
 from assistant.errors import UsageError
 
@@ -389,6 +390,32 @@ def test_ctl_asks_and_shows(here: Daemon, capsys: pytest.CaptureFixture[str]) ->
     assert main(["ctl", "status"]) == 0
 
 
+def test_ctl_waits_for_a_reload_as_long_as_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ctl, "TIMEOUT_S", 0.05)
+    compiling = threading.Event()
+
+    class Compiling:
+        async def handle(self, kind: str, values: object) -> dict[str, Any]:
+            await asyncio.to_thread(compiling.wait, 60)
+            return {"intents": 2}
+
+    async def ask() -> list[int]:
+        listening = await ControlServer(Compiling(), Hub()).start(Address(path=tmp_path / "c.sock"))
+        named = ["--socket", str(tmp_path / "c.sock")]
+        codes = [await asyncio.to_thread(ctl.main, [*named, "last"])]  # too late
+        reload = asyncio.create_task(asyncio.to_thread(ctl.main, [*named, "reload"]))
+        await asyncio.wait((reload,), timeout=0.2)
+        compiling.set()
+        codes.append(await reload)
+        await listening.close()
+        return codes
+
+    assert asyncio.run(ask()) == [3, 0]
+    assert "intents: 2" in capsys.readouterr().out
+
+
 def test_ctl_says_what_cannot_be_done(here: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl.main(["say", "sing"]) == 1
     assert capsys.readouterr().err.startswith("error: 'sing' is none of the sentences; ")
@@ -571,6 +598,16 @@ def test_health_is_told_and_other_pages_are_not_there(daemon: Daemon) -> None:
     assert fetched(daemon, "/elsewhere")[0] == 404
     assert fetched(daemon, "/metrics", "POST")[0] == 405
     assert fetched(daemon, "/health", "HEAD") == (200, b"")
+
+
+def test_other_machines_reach_the_metrics_only_where_that_is_asked_for() -> None:
+    async def start(**allowed: bool) -> None:
+        server = MetricsServer(lambda: iter(()), dict)
+        await (await server.start(Address(host="0.0.0.0"), **allowed)).close()
+
+    with pytest.raises(UsageError, match=r"tcp://0\.0\.0\.0:0: .*allow-network"):
+        asyncio.run(start())
+    asyncio.run(start(allow_network=True))
 
 
 @pytest.mark.parametrize("sent", [b"\0\xff\r\n\r\n", b"x" * 200_000, b"GET\r\n\r\n", b""])
@@ -787,6 +824,22 @@ def test_a_start_is_called_off_by_the_end(bundle: Path, tmp_path: Path) -> None:
             assert client.ask("stop") == {"ok": True}
         assert daemon.process.wait(60) == 0
         assert "ready" not in daemon.said
+
+
+def test_without_the_wyoming_library_the_rest_is_served_unless_it_is_asked_for(
+    bundle: Path, tmp_path: Path
+) -> None:
+    absent = "import sys; sys.modules['wyoming'] = None"
+    (tmp_path / "sitecustomize.py").write_text(absent, encoding="utf-8")
+    variables = {"PYTHONPATH": str(tmp_path)}
+    with Daemon(tmp_path, bundle, "--commands", "agreeable", variables=variables) as daemon:
+        daemon.wait_until_ready()
+        assert "no wyoming: the library 'wyoming' is missing; " in daemon.said
+        assert {path.name for path in daemon.control.parent.iterdir()} == {"control.sock"}
+    asked = ("--commands", "nowhere", "--uri", "tcp://127.0.0.1:0")  # told before they are read
+    second = Daemon(tmp_path, bundle, *asked, variables=variables)
+    assert second.process.wait(60) == 2
+    assert "error: the Wyoming server cannot be opened: the library" in second.said
 
 
 def free_port() -> int:

@@ -155,6 +155,10 @@ def test_without_namespaces_nothing_is_claimed_that_does_not_hold() -> None:
     assert {"NoNewPrivileges", "SystemCallFilter", "RestrictNamespaces"} <= set(settings)
 
 
+def test_systemd_ends_the_daemon_alone_so_that_what_it_does_comes_to_its_end() -> None:
+    assert "\nKillMode=mixed\n" in Unit(DAEMON).text()
+
+
 def test_older_systemd_is_given_no_keys_it_does_not_know() -> None:
     assert "RestartSteps" not in Unit(DAEMON, systemd_version=252).text()
     assert "RestartSteps=5" in Unit(DAEMON, systemd_version=254).text()
@@ -347,6 +351,21 @@ def test_paths_are_absolute_since_the_service_starts_elsewhere(
     Path("my.yaml").write_text("commands: coffee\n")
     main(["service", "install", "--config", "my.yaml"])
     assert f"--config {home}/my.yaml\n" in unit_of(home).read_text()
+
+
+@pytest.mark.parametrize("key", ["commands: {}", "daemon: {{contexts: {{editor: {}}}}}"])
+def test_what_is_right_in_this_folder_alone_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    monkeypatch.chdir(home)
+    for folder in ("here/mine", "settings/mine"):
+        Path(folder).mkdir(parents=True)
+    file = Path("settings/my.yaml")
+    file.write_text(key.format("here/mine"))
+    assert main(["service", "install", "--config", str(file)]) == 2
+    assert "here/mine: the service starts in another folder" in capsys.readouterr().err
+    file.write_text(key.format("mine"))
+    assert main(["service", "install", "--config", str(file)]) == 0
 
 
 @pytest.mark.usefixtures("home")

@@ -3,6 +3,7 @@
     Intent ──policy──▸ Rule ──defaults, map──▸ slot values ──▸ log │ run │ … ──▸ ActionResult
 
     dialogue.py       asks before what needs it, takes yes, no and undo
+    question.py       what was asked, and waits for an answer
     cool_down.py      what is not repeated at once
     runner.py         performs what the policy says, or in a dry run only describes it
     journal.py        what was heard, what was done about it and why; history.py reads it
@@ -23,11 +24,12 @@ value. It can choose neither the program, nor the host, nor a header, nor (see `
 option. A further kind of action is a frozen dataclass under `@action_kind("name")`.
 """
 
-from .dialogue import Dialogue, Pending
+from .dialogue import Dialogue
 from .journal import Journal
 from .kinds import Action, action_kind
 from .placeholders import Slots, expand
 from .policy import ActionPolicy, load_policy, parse_policy
+from .question import Pending
 from .rule import Confirm, Consequence, Rule
 from .runner import ActionRunner
 from .written import read_actions

@@ -11,32 +11,11 @@ from ..config import DialogueConfig
 from ..types import ActionResult, ActionStatus, Intent
 from .cool_down import CoolDown
 from .journal import BEGUN, EXPIRED, INTERRUPTED, REPLACED, Journal, JournalEntry
+from .question import Pending, Question
 from .reply import Reply
 from .rule import Confirm
 from .runner import ActionRunner, Prepared
 from .text import one_line
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A question that waits for yes or no.
-
-    id: for `Dialogue.accept` and `refuse`. intent: its name. description: the question.
-    seconds_left: until it expires.
-    """
-
-    id: str
-    intent: str
-    description: str
-    seconds_left: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    entry: JournalEntry
-    prepared: Prepared
-    text: str
-    expires: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +32,7 @@ class Dialogue:
     its own: that a question has expired is noticed by the next call.
 
     Attributes:
-        runner: may be replaced, for another policy; what was asked before stays as it was asked.
+        runner, config: may be replaced; what was asked before stays as it was asked.
     """
 
     def __init__(
@@ -70,7 +49,7 @@ class Dialogue:
         self._journal = journal
         self._clock = clock
         self._lock = threading.Lock()  # never held while acting or writing
-        self._question: _Question | None = None
+        self._question: Question | None = None
         self._performed: _Performed | None = None
         self._cool_down = CoolDown(clock)
 
@@ -109,6 +88,16 @@ class Dialogue:
             return self._recorded(entry, ready, why, prepared.description)
         return self._perform(entry, ready, why)
 
+    def turn_away(self, intent: Intent, reason: str, source: str = "") -> ActionResult:
+        """Do nothing about `intent`, for a reason that is none of the policy's; journalled.
+
+        Args:
+            source: where it came from.
+        """
+        description = f"{intent.name}: {reason}"
+        result = ActionResult(intent.name, ActionStatus.REFUSED, description)
+        return self._recorded(JournalEntry.of(intent, source), result, reason, intent.name)
+
     def accept(self, question: str = "", source: str = "") -> ActionResult:
         """Yes: do what was asked about; at most once, never after it has expired.
 
@@ -140,10 +129,7 @@ class Dialogue:
             question = self._question
             now = self._clock()
         self._record_expired(expired)
-        if question is None:
-            return None
-        name = question.prepared.intent.name
-        return Pending(question.entry.id, name, question.text, max(0.0, question.expires - now))
+        return question.pending(now) if question else None
 
     @property
     def can_undo(self) -> str | None:
@@ -226,7 +212,7 @@ class Dialogue:
             return "something else was done since"
         return ""
 
-    def _refused(self, question: _Question, by: str) -> ActionResult:
+    def _refused(self, question: Question, by: str) -> ActionResult:
         description = f"{question.prepared.description} (not done: {by})"
         name = question.prepared.intent.name
         result = ActionResult(name, ActionStatus.REFUSED, description)
@@ -240,7 +226,7 @@ class Dialogue:
 
     # ── state; the lock is held ───────────────────────────────────────────────────────────────
 
-    def _take(self, wanted: str = "") -> _Question | None:
+    def _take(self, wanted: str = "") -> Question | None:
         """The open question, which is closed by that; None where `wanted` is another one's id."""
         question = self._question
         if question is None or (wanted and question.entry.id != wanted):
@@ -248,7 +234,7 @@ class Dialogue:
         self._question = None
         return question
 
-    def _expire(self) -> _Question | None:
+    def _expire(self) -> Question | None:
         """Close the question if its time is over, and return it then."""
         if self._question is None or self._clock() < self._question.expires:
             return None
@@ -267,7 +253,7 @@ class Dialogue:
         if prepared.doubt and not confirmed:
             wait_s = self.config.confirmation_timeout_s
             text = f"{description}? ({prepared.doubt}; yes or no within {wait_s:g} s)"
-            self._question = _Question(entry, prepared, text, self._clock() + wait_s)
+            self._question = Question(entry, prepared, text, self._clock() + wait_s)
             return ActionResult(intent.name, ActionStatus.UNCONFIRMED, text), prepared.doubt
         self._cool_down.begin(prepared)
         if prepared.rule.confirm is Confirm.NEVER:
@@ -311,7 +297,7 @@ class Dialogue:
         self._record(entry, result.status.value, told, reason, result.output)
         return result
 
-    def _record_expired(self, question: _Question | None) -> None:
+    def _record_expired(self, question: Question | None) -> None:
         if question is not None:
             reason = f"no answer within {self.config.confirmation_timeout_s:g} s"
             self._record(question.entry, EXPIRED, question.prepared.description, reason)
@@ -324,7 +310,7 @@ class Dialogue:
             self._journal.write(replace(told, reason=reason, output=output))
 
 
-def _why_none(wanted: str, expired: _Question | None) -> str:
+def _why_none(wanted: str, expired: Question | None) -> str:
     """Why there is no question to answer."""
     if expired is not None:
         return "too late: the question has expired; say it again"

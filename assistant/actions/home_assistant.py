@@ -53,20 +53,21 @@ class HomeAssistantAction:
             raise ValueError(f"entity {self.entity!r}: write a name, or a list of names")
         if "entity_id" in self.data and self.entity is not None:
             raise ValueError("write the entity as 'entity' or in 'data', not as both")
-        self._request()
+        self._request(self.url or LOCALHOST)  # what the variable says may be mended until then
 
     def templates(self) -> Iterable[str]:
         """See `Action`."""
-        return self._request().templates()
+        return self._request(self.url or LOCALHOST).templates()
 
     def describe(self, slots: Slots) -> str:
         """The request, without the token."""
-        return self._request().describe(slots)
+        return self._request(self._address).describe(slots)
 
     def perform(self, slots: Slots) -> str:
         """Call it; returns nothing: the answer is the new state of all that changed."""
+        request = self._request(self._address)
         try:
-            answer = self._request().perform(slots)
+            answer = request.perform(slots)
         except ActionError as error:
             raise ActionError(self._explained(error)) from error
         if answer.strip() == "[]":  # nothing has changed, perhaps since there is no such entity
@@ -76,17 +77,31 @@ class HomeAssistantAction:
 
     @property
     def _address(self) -> str:
-        return (self.url or os.environ.get(ADDRESS) or LOCALHOST).rstrip("/")
+        """Where Home Assistant is.
 
-    def _request(self) -> HttpAction:
+        Raises:
+            ActionError: the variable says no address.
+        """
+        named = os.environ.get(ADDRESS)
+        if self.url or not named:
+            return self.url or LOCALHOST
+        try:
+            HttpAction(named)
+        except ValueError as error:
+            raise ActionError(
+                f"the variable {ADDRESS} is no address ('{named}'): write {LOCALHOST}"
+            ) from error
+        return named
+
+    def _request(self, address: str) -> HttpAction:
         domain, _, service = self.service.partition(".")
         entities = {} if self.entity is None else {"entity_id": self.entity}
         body = {**entities, **self.data}
-        return self._to(f"services/{domain}/{service}", method="POST", json=body)
+        return self._to(address, f"services/{domain}/{service}", method="POST", json=body)
 
-    def _to(self, path: str, **options: Any) -> HttpAction:
+    def _to(self, address: str, path: str, **options: Any) -> HttpAction:
         return HttpAction(
-            f"{self._address}/api/{path}",
+            f"{address.rstrip('/')}/api/{path}",
             headers={"Authorization": f"Bearer ${{{next(iter(self.environment), TOKEN)}}}"},
             environment=self.environment,
             timeout_s=self.timeout_s,
@@ -108,7 +123,7 @@ class HomeAssistantAction:
             ActionError: it does not have it.
         """
         try:
-            self._to("states/{entity}", method="GET").perform({"entity": entity})
+            self._to(self._address, "states/{entity}", method="GET").perform({"entity": entity})
         except ActionError as error:
             cause = error.__cause__
             if isinstance(cause, urllib.error.HTTPError) and cause.code == HTTPStatus.NOT_FOUND:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import ActionError
+from ..program import install_line
 from . import json_template
 from .environment import check_fixed_text, check_names, with_variables
 from .limits import check_timeout
@@ -125,7 +126,7 @@ class MqttAction:
         try:
             import aiomqtt  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise ActionError("this needs aiomqtt: pip install 'assistant[desktop]'") from error
+            raise ActionError(f"this needs aiomqtt: {install_line('desktop')}") from error
         client = aiomqtt.Client(
             self.host,
             self._port(),

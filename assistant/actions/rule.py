@@ -75,7 +75,10 @@ class Rule:
 
     def _text(self, action: Action) -> str:
         kind = next(name for name, kind in ACTION_KINDS.items() if type(action) is kind)
-        text = action.describe({slot: f"{{{slot}}}" for slot in self.slots_named()})
+        try:
+            text = action.describe({slot: f"{{{slot}}}" for slot in self.slots_named()})
+        except ActionError as error:  # what it lacks, such as a variable, is to be seen here
+            return f"{kind}: {error}"
         text = text.replace("%7B", "{").replace("%7D", "}")  # in URLs braces are encoded
         return f"{kind}: {text}"
 

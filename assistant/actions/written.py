@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
 from ..grammar.yaml_source import Located
 from ..types import SlotValue
 from .policy import ActionPolicy, parse_rules
-from .rule import Rule
+from .reply import Reply, ReplyAction
+from .rule import Confirm, Rule
 from .text import slot_text
+
+_log = logging.getLogger(__name__)
 
 SlotValues = Mapping[str, Collection[SlotValue]]
 """By slot, the values that sentences of an intent can give it."""
 
 
 def read_actions(actions: Mapping[str, Located], slots: Mapping[str, SlotValues]) -> ActionPolicy:
-    """The policy that command files contain.
+    """The policy that command files contain; where it asks what nobody can answer, a warning.
 
     Args:
         actions: `CommandSet.actions`, rules as in a policy file by intent.
@@ -33,7 +37,24 @@ def read_actions(actions: Mapping[str, Located], slots: Mapping[str, SlotValues]
         each = written.value if isinstance(written.value, list) else [written]
         for rule, place in zip(rules[name], each, strict=True):
             _check_sayable(rule, name, place, slots[name])
+    _warn_of_unanswerable(actions, rules)
     return ActionPolicy(rules)
+
+
+def _warn_of_unanswerable(
+    actions: Mapping[str, Located], rules: Mapping[str, Collection[Rule]]
+) -> None:
+    """What is asked about is never done by voice where no sentence says yes."""
+    each = [(name, rule) for name, of in rules.items() for rule in of]
+    answers = [rule.action.reply for _, rule in each if isinstance(rule.action, ReplyAction)]
+    asking = [name for name, rule in each if rule.confirm is not Confirm.NEVER]
+    if asking and Reply.ACCEPT not in answers:
+        _log.warning(
+            "%s: %s asks first, and no sentence answers: add an intent with 'reply: accept', and "
+            "one with 'reply: refuse'",
+            actions[asking[0]].where,
+            asking[0],
+        )
 
 
 def _check_sayable(rule: Rule, intent: str, written: Located, slots: SlotValues) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..explanation import POOR_FIT, Explanation, PhonemeFit
+from ..program import install_line
 from ..types import Rejection, seconds
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def require_matplotlib(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UsageError("--picture needs matplotlib: pip install 'assistant[picture]'") from error
+        raise UsageError(f"--picture needs matplotlib: {install_line('picture')}") from error
 
 
 def draw(explained: Explanation, path: Path) -> None:

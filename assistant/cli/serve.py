@@ -103,7 +103,8 @@ def command(
         bool,
         typer.Option(
             "--allow-network",
-            help="Let other machines reach the Wyoming server, which knows no passwords.",
+            help="Let other machines reach the Wyoming server and the metrics, which know no "
+            "passwords.",
         ),
     ] = False,
     discoverable: Annotated[
@@ -126,18 +127,26 @@ def command(
 ) -> None:
     """Run the daemon: listen, act, and answer other programs, until Ctrl-C or SIGTERM.
 
+    It does what it understands, as the policy says; with --dry-run it only tells.
+
     Wyoming clients (Home Assistant) send audio or text; `assistant ctl` and scripts use the
     control socket. Commands, configuration and policy are read again when their files change, or
     on SIGHUP; where they are wrong, the old ones stay.
     """
-    from ..daemon.serve import ServeOptions, serve
+    from ..daemon.options import ServeOptions
+    from ..daemon.serve import serve
 
     def read_config() -> AssistantConfig:
         found = options.configuration(
             config, bundle, commands, device, false_alarms_per_hour, early_commit
         )
         audio = found.audio if input_device is None else replace(found.audio, device=input_device)
-        daemon = found.daemon if mode is None else replace(found.daemon, mode=mode)
+        daemon = replace(
+            found.daemon,
+            mode=mode or found.daemon.mode,
+            wyoming=uri or found.daemon.wyoming,
+            metrics=metrics or found.daemon.metrics,
+        )
         return replace(found, audio=audio, daemon=daemon)
 
     log = ServiceLog(log_format, verbose)
@@ -146,8 +155,6 @@ def command(
         read_config,
         config_file=config if config is None else Path(config),
         control=control,
-        wyoming=uri,
-        metrics=metrics,
         policy=actions,
         execute=not dry_run,
         microphone=not no_microphone,

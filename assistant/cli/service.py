@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from . import options, serve
 from .screen import Screen
 
@@ -150,8 +151,11 @@ def _daemon(
 
     configuration = options.configuration(config, bundle, commands)
     folder = find_bundle(configuration.bundle)
-    if not Path(configuration.commands).is_dir():  # a folder of command files is compiled
-        find_commands(configuration.commands, folder)
+    for source in (configuration.commands, *configuration.daemon.contexts.values()):
+        if not Path(source).is_dir():  # a folder of command files is compiled
+            find_commands(source, folder)
+    if config is not None:
+        _check_found_elsewhere(config)
     if actions is not None:
         find_config(actions)
     given = {
@@ -166,6 +170,17 @@ def _daemon(
     reader.command()(serve.command)
     with get_command(reader).make_context("assistant serve", list(daemon)):  # or a mistake is told
         return daemon
+
+
+def _check_found_elsewhere(file: Path) -> None:
+    """Raise UsageError where the configuration has a path that is right in this folder alone."""
+    written = options.configuration(file)
+    for named in (written.bundle, written.commands, *written.daemon.contexts.values()):
+        if "/" in named and not Path(named).is_absolute() and Path(named).exists():
+            raise UsageError(
+                f"{file}: {named}: the service starts in another folder; write the whole path, or "
+                "the path from the file's own folder"
+            )
 
 
 def _absolute(value: str) -> str:

@@ -38,7 +38,8 @@ def command(
 ) -> None:
     """Show the bundle, the commands with example sentences, and the delay of every stage.
 
-    And what each intent does with --execute: look at it before you use somebody else's commands.
+    And what each intent does, with --execute or by the daemon: look at it before you use somebody
+    else's commands.
     """
     screen = Screen()
 

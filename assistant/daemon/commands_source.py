@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +19,8 @@ from pathlib import Path
 
 from ..bundle import FORMAT
 from ..errors import BundleError, ConfigError
-from ..resources import cache_folder, find_bundle, find_commands
+from ..program import PROGRAM
+from ..resources import cache_folder, command_files, find_bundle, find_commands
 
 KEPT = 8
 """Compiled sets that stay in the cache."""
@@ -42,7 +42,7 @@ class CommandsSource:
         if (path / "intent.safetensors").is_file():
             return ()
         if path.is_dir():
-            return tuple(sorted(path.rglob("*.yaml")))
+            return command_files(path)
         return (path,) if path.suffix in (".yaml", ".yml") and path.is_file() else ()
 
     @property
@@ -109,9 +109,8 @@ class CommandsSource:
             ) from error
 
     async def _train(self, output: Path) -> None:
-        argv = (sys.executable, "-m", "assistant", "train", self.named)
         process = await asyncio.create_subprocess_exec(
-            *(*argv, "-o", str(output), "--bundle", self.bundle),
+            *(*PROGRAM, "train", self.named, "-o", str(output), "--bundle", self.bundle),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

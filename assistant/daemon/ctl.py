@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 TIMEOUT_S = 60.0
-"""Seconds an answer may take: an action runs, or commands are compiled."""
+"""Seconds an answer may take, as while an action runs; a reload, which compiles, takes its time."""
 CONNECT_TIMEOUT_S = 2.0
 
 EPILOG = """\
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _connected(options.socket) as connection:
             lines = connection.makefile("r", encoding="utf-8")
+            if options.command == "reload":
+                connection.settimeout(None)
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(lines.readline() or "{}")
             if not answer.get("ok"):

@@ -18,11 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..actions.dialogue import Dialogue
-from ..errors import AssistantError, UsageError
+from ..errors import UsageError
 from ..grammar.reading import TextReader
 from ..types import (
     ActionResult,
-    ActionStatus,
     Contradicted,
     Event,
     Intent,
@@ -30,7 +29,8 @@ from ..types import (
     Rejected,
     SpeechStarted,
 )
-from .ears import TALK, Ears
+from . import background
+from .ears import TALK, Ears, check_mode
 from .facts import fact_of, intent_fact, result_fact
 from .hub import Fact, Hub
 from .listening import Attention, Listening, Mode
@@ -63,6 +63,7 @@ class Daemon:
         """clock: seconds, never set back."""
         self.streams = Streams(loaded.engine)
         self.ears = Ears(self.streams, listening, self._heard, self._tell_state, clock)
+        self._mode = loaded.config.daemon.mode
         self.dialogue = dialogue
         self.hub = hub
         self.actions: Counter[str] = Counter()
@@ -75,15 +76,27 @@ class Daemon:
         self.use(loaded)
 
     def use(self, loaded: Loaded) -> None:
-        """Other commands and another policy, from the next utterance on."""
-        engine, listening = loaded.engine, self.ears.listening
+        """Other commands, policy and settings, from the next utterance on.
+
+        A mode that was chosen meanwhile stays, unless the configuration now says another.
+
+        Raises:
+            UsageError: the commands have no wake phrase to wait for; nothing has changed then.
+        """
+        engine, config, listening = loaded.engine, loaded.config, self.ears.listening
+        wanted = config.daemon.mode
+        mode = listening.mode if wanted == self._mode else Mode.of(wanted)
+        check_mode(mode, engine)
         self._reader = TextReader(engine.commands.network, engine.commands.language)
-        self.dialogue.runner = loaded.runner
+        self.dialogue.runner, self.dialogue.config = loaded.runner, config.dialogue
         self.streams.use(engine)
         self.ears.use(loaded.contexts)
-        if listening.mode is Mode.WAKE and not engine.commands.wake_phrases:
-            listening.mode = Mode.ALWAYS
-            logger.warning("the new commands have no wake phrase; all that is said is listened to")
+        if self.ears.context not in loaded.contexts:
+            self.set_context("")
+        listening.follow_up_s = config.dialogue.follow_up_s
+        self._mode = wanted
+        if mode is not listening.mode:
+            self.ears.set_mode(mode)
 
     def set_context(self, application: str) -> None:
         """The window of another application is active now, upper or lower case; empty: of none."""
@@ -111,11 +124,13 @@ class Daemon:
 
     async def act(self, intent: Intent, source: str) -> ActionResult:
         """Do what an intent stands for, after those before it; tells the hub."""
-        if self._waiting_actions >= WAITING_ACTIONS:
-            line = f"{intent.name}: {WAITING_ACTIONS} actions wait already"
-            return self._acted(ActionResult(intent.name, ActionStatus.FAILED, line), source)
-        self._waiting_actions += 1
         loop = asyncio.get_running_loop()
+        if self._waiting_actions >= WAITING_ACTIONS:
+            why = f"{WAITING_ACTIONS} actions wait already"
+            refuse = self.dialogue.turn_away
+            refused = await loop.run_in_executor(self._answering, refuse, intent, why, source)
+            return self._acted(refused, source)
+        self._waiting_actions += 1
         try:
             result = await loop.run_in_executor(self._acting, self.dialogue.hear, intent, source)
         finally:
@@ -209,17 +224,9 @@ class Daemon:
         return result
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = background.start(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, AssistantError):
-            logger.error("%s", error)
-        elif error is not None:
-            logger.error("unexpected %s: %s", type(error).__name__, error, exc_info=error)
+        task.add_done_callback(self._tasks.discard)
 
     def _tell_state(self) -> None:
         self.hub.publish("state", **self.state())

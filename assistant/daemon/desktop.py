@@ -12,6 +12,7 @@ from ..actions.desktop.shortcuts import PushToTalk
 from ..config import DaemonConfig
 from ..errors import ActionError, UsageError
 from ..types import ActionStatus
+from . import background
 from .daemon import Daemon
 from .ears import AMBIENT, TALK
 from .hub import Fact
@@ -80,7 +81,7 @@ class Desktop:
 
         def press(button: str) -> None:
             answer = self._daemon.answer(button, given, "notification")
-            task = asyncio.get_running_loop().create_task(answer)
+            task = background.start(answer)
             self._answers.add(task)
             task.add_done_callback(self._answers.discard)
 

@@ -27,6 +27,15 @@ PRE_ROLL_S = 0.3
 """Seconds from before a key was pressed that are heard as well: people speak as they press it."""
 
 
+def check_mode(mode: Mode, engine: Engine) -> None:
+    """Raise UsageError where the commands have no wake phrase that the mode would wait for."""
+    if mode is Mode.WAKE and not engine.commands.wake_phrases:
+        raise UsageError(
+            "these commands have no wake phrase; write 'wake_phrases: [hey computer]' into a "
+            "command file"
+        )
+
+
 class Ears:
     """What the microphone hears; see the module.
 
@@ -128,11 +137,7 @@ class Ears:
         Raises:
             UsageError: the commands have no wake phrase to wait for.
         """
-        if mode is Mode.WAKE and not self._streams.engine.commands.wake_phrases:
-            raise UsageError(
-                "these commands have no wake phrase; write 'wake_phrases: [hey computer]' into a "
-                "command file"
-            )
+        check_mode(mode, self._streams.engine)
         self.listening.mode = mode
         self._on_change()
 

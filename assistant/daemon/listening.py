@@ -83,10 +83,6 @@ class Listening:
         since = self._talking_since
         return since is not None and now - since < self.longest_talk_s
 
-    def talked_too_long(self, now: float) -> bool:
-        """Whether the key has been held for as long as it can be, and nobody has released it."""
-        return self._talking_since is not None and not self.is_talking(now)
-
     def stay_awake(self, now: float, seconds: float | None = None) -> None:
         """The next command may come without wake phrase or key, for `follow_up_s` by default."""
         until = now + (self.follow_up_s if seconds is None else seconds)

@@ -14,6 +14,7 @@ import numpy as np
 from ..actions import ActionRunner
 from ..config import AssistantConfig
 from ..engine import Engine
+from ..program import install_line
 from .commands_source import CommandsSource
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Loader:
         try:
             from watchfiles import awatch  # noqa: PLC0415 - an extra
         except ImportError:
-            logger.info("files are not watched: pip install 'assistant[daemon]'; SIGHUP reloads")
+            logger.info("files are not watched: %s; SIGHUP reloads", install_line("daemon"))
             return False
 
         def is_meant(_: object, changed: str) -> bool:

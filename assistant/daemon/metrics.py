@@ -1,4 +1,7 @@
-"""Metrics for Prometheus and health over HTTP: `/metrics` and `/health`, on loopback by default."""
+"""Metrics for Prometheus and health over HTTP: `/metrics` and `/health`.
+
+Other machines reach them only where that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import AssistantError
+from ..errors import AssistantError, UsageError
+from ..program import install_line
 from .sockets import Address, Listening, serve
 
 REQUEST_TIMEOUT_S = 5.0
@@ -42,14 +46,22 @@ class MetricsServer:
 
     collect: Collect
     health: Health
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    async def start(self, address: Address) -> Listening:
+    async def start(self, address: Address, allow_network: bool = False) -> Listening:
         """Answer at an address.
 
+        Args:
+            allow_network: whether the address may be reached from other machines.
+
         Raises:
-            AssistantError: it cannot be used, or prometheus-client is missing.
+            AssistantError: others could reach the address, it cannot be used, or prometheus-client
+                is missing.
         """
+        if not (address.is_local or allow_network):
+            raise UsageError(
+                f"{address}: whoever reaches this address may read what the assistant counts; use "
+                "tcp://127.0.0.1:…, or allow the network (--allow-network)"
+            )
         self.text()  # so that a library that is missing is told now
         return await serve(address, self._accept, "the metrics server")
 
@@ -59,7 +71,7 @@ class MetricsServer:
             from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
         except ImportError as error:
             raise AssistantError(
-                "metrics need prometheus-client: pip install 'assistant[daemon]'"
+                f"metrics need prometheus-client: {install_line('daemon')}"
             ) from error
         registry = CollectorRegistry()
         registry.register(_Collector(self.collect))

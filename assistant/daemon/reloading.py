@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
-from ..config import AssistantConfig
+from ..config import AssistantConfig, AudioConfig
 from ..errors import AssistantError, ConfigError
 from .daemon import Daemon
 from .hub import Fact
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 CONTEXT_S = 0.5
 """Seconds between looks at the active window."""
+OPENED_ONCE = ("wyoming", "wyoming_acts", "metrics", "shortcut", "notifications")
+"""Keys of `DaemonConfig` that a reload cannot change; nor can it `AudioConfig`."""
 
 
 class Reloader:
@@ -35,14 +38,16 @@ class Reloader:
         manager: ServiceManager,
         tell: Callable[[str], None],
     ) -> None:
-        """config: what was read last. tell: told, in a line, what came of it."""
+        """config: what the start has read. tell: told, in a line, what came of it."""
         self.counts = {"done": 0, "failed": 0}
         self._loader = loader
         self._daemon = daemon
-        self._config = config
+        self._start = self._config = config
         self._manager = manager
         self._tell = tell
         self._lock = asyncio.Lock()
+        self._has_contexts = asyncio.Event()
+        self._look_for_contexts()
 
     @property
     def status(self) -> str:
@@ -74,7 +79,10 @@ class Reloader:
             self._config = loaded.config
             self.counts["done"] += 1
             named, intents = loaded.config.commands, len(loaded.engine.commands.intents)
+            self._look_for_contexts()
             self._tell(f"reloaded: {intents} intents of {named}")
+            if keys := need_restart(self._start, loaded.config):
+                self._tell(f"needs a restart: {', '.join(keys)}")
             facts = {"commands": named, "intents": intents}
             self._daemon.hub.publish("reloaded", **facts)
             return facts
@@ -108,7 +116,8 @@ class Reloader:
             waiting.cancel()
 
     async def follow_window(self) -> None:
-        """Listen by the commands of the application whose window is active."""
+        """Listen by the commands of the application whose window is active, where it has some."""
+        await self._has_contexts.wait()
         from ..actions.desktop.active_window import (  # noqa: PLC0415 - where it is wanted alone
             active_window,
             why_no_active_window,
@@ -117,6 +126,27 @@ class Reloader:
         if why := await asyncio.to_thread(why_no_active_window):
             self._tell(f"commands by application: {why}")
         while not why:
+            await self._has_contexts.wait()
             window = await asyncio.to_thread(active_window)
             self._daemon.set_context(window.application if window else "")
             await asyncio.sleep(CONTEXT_S)
+
+    def _look_for_contexts(self) -> None:
+        if self._daemon.ears.contexts:
+            self._has_contexts.set()
+        else:
+            self._has_contexts.clear()
+
+
+def need_restart(start: AssistantConfig, now: AssistantConfig) -> list[str]:
+    """The keys that have changed since the start, and that a reload cannot change."""
+    sections = (
+        ("audio", start.audio, now.audio, [field.name for field in fields(AudioConfig)]),
+        ("daemon", start.daemon, now.daemon, OPENED_ONCE),
+    )
+    return [
+        f"{section}.{key}"
+        for section, before, after, keys in sections
+        for key in keys
+        if getattr(before, key) != getattr(after, key)
+    ]

@@ -14,7 +14,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,12 @@ from ..actions.journal import Journal
 from ..config import AssistantConfig
 from ..errors import ConfigError, UsageError
 from ..resources import state_folder
+from . import background
 from .control import ControlServer, read_token, taken
 from .hub import Fact, Hub
 from .memory import bound_memory, tidy_memory
 from .notify import ServiceManager
+from .options import ServeOptions
 from .sockets import Address, runtime_folder
 from .sockets import Listening as Opened
 
@@ -38,28 +39,6 @@ if TYPE_CHECKING:
     from .wyoming_server import WyomingServer
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ServeOptions:
-    """What the command line says; None where the configuration, or a default, decides."""
-
-    version: str
-    """Of the package."""
-    read_config: Callable[[], AssistantConfig]
-    """The configuration with the options in their places; called anew for every reload."""
-    config_file: Path | None = None
-    control: str | None = None
-    wyoming: str | None = None
-    metrics: str | None = None
-    policy: str | None = None
-    execute: bool = True
-    microphone: bool = True
-    log_dropped: Callable[[], int] = lambda: 0
-    """How many lines of the log could not be written."""
-    network: bool = False
-    """Whether Wyoming may be reached from other machines, which have no password to say."""
-    discoverable: bool = False
 
 
 class Service:
@@ -84,6 +63,7 @@ class Service:
         self._requests: Requests | None = None
         self.microphone: MicrophoneThread | None = None
         self.wyoming: WyomingServer | None = None
+        self._speaks_wyoming = True
         self.control: ControlServer | None = None
         self._listening: list[Opened] = []
         self._open = contextlib.AsyncExitStack()
@@ -128,6 +108,7 @@ class Service:
             await asyncio.to_thread(_load_libraries)
             from .loading import Loader  # noqa: PLC0415
 
+            self._check_wyoming()
         with self._timed("models"):
             named = (self.options.config_file, self.options.policy)
             files = tuple(Path(file) for file in named if file is not None)
@@ -153,10 +134,10 @@ class Service:
         from .desktop import on_desktop  # noqa: PLC0415
 
         assert self.reloader is not None  # noqa: S101 - it was assembled before
-        beside = [self.reloader.watch(watched, waiting), self._live(), tidy_memory()]
-        beside += [self.reloader.follow_window()] if loaded.contexts else []
+        beside = [self.reloader.watch(watched, waiting), self.reloader.follow_window()]
+        beside += [self._live(), tidy_memory()]
         beside += on_desktop(self.daemon, loaded.config.daemon, self._tell)
-        self._tasks += [asyncio.create_task(one) for one in beside]
+        self._tasks += map(background.start, beside)
 
     async def _close(self) -> None:
         self._manager.stopping()
@@ -206,13 +187,32 @@ class Service:
         where = f"; its token is in {state_folder() / 'control.token'}" if token else ""
         self._tell(f"control socket: {opened.address}{where}")
 
+    def _check_wyoming(self) -> None:
+        """Before the models are read, which takes long.
+
+        Raises:
+            UsageError: Wyoming is asked for, and its library is absent.
+        """
+        from .wyoming_server import why_no_wyoming  # noqa: PLC0415
+
+        why = why_no_wyoming()
+        if why and (self._config.daemon.wyoming or self.options.discoverable):
+            raise UsageError(f"the Wyoming server cannot be opened: {why}")
+        if why:
+            self._tell(f"no wyoming: {why}")
+        self._speaks_wyoming = not why
+
     async def _open_servers(self) -> None:
-        from .metrics import MetricsServer  # noqa: PLC0415
-        from .numbers import health, metrics  # noqa: PLC0415
+        if self._speaks_wyoming:
+            await self._open_wyoming()
+        if self._config.daemon.metrics:
+            await self._open_metrics(Address.of(self._config.daemon.metrics))
+
+    async def _open_wyoming(self) -> None:
         from .wyoming_server import WyomingServer, discoverable  # noqa: PLC0415
 
         assert self.daemon is not None  # noqa: S101 - it was assembled before
-        address = _address(self.options.wyoming or self._config.daemon.wyoming, "wyoming.sock")
+        address = _address(self._config.daemon.wyoming, "wyoming.sock")
         act = self.daemon.act if self._config.daemon.wyoming_acts else None
         self.wyoming = WyomingServer(self.daemon.streams, act, self.options.version)
         opened = await self.wyoming.start(address, allow_network=self.options.network)
@@ -220,12 +220,15 @@ class Service:
         self._tell(f"wyoming: {opened.address}")
         if self.options.discoverable:
             await self._open.enter_async_context(discoverable(opened.address))
-        wanted = self.options.metrics or self._config.daemon.metrics
-        if wanted:
-            server = MetricsServer(lambda: metrics(self), lambda: health(self))
-            opened = await server.start(Address.of(wanted))
-            self._listening.append(opened)
-            self._tell(f"metrics and health: {opened.address}")
+
+    async def _open_metrics(self, address: Address) -> None:
+        from .metrics import MetricsServer  # noqa: PLC0415
+        from .numbers import health, metrics  # noqa: PLC0415
+
+        server = MetricsServer(lambda: metrics(self), lambda: health(self))
+        opened = await server.start(address, allow_network=self.options.network)
+        self._listening.append(opened)
+        self._tell(f"metrics and health: {opened.address}")
 
     async def _open_microphone(self) -> None:
         from .microphone import MicrophoneThread  # noqa: PLC0415
@@ -253,16 +256,15 @@ class Service:
 
         config = loaded.config
         dialogue = Dialogue(loaded.runner, config.dialogue, self.journal)
-        when = Listening(follow_up_s=config.dialogue.follow_up_s)
+        when = Listening(Mode.of(config.daemon.mode), config.dialogue.follow_up_s)
         daemon = Daemon(loaded, dialogue, self.hub, when)
-        daemon.ears.set_mode(Mode.of(config.daemon.mode))
         self.reloader = Reloader(loader, daemon, config, self._manager, self._tell)
         self._requests = Requests(daemon, self.reloader.reload)
         return daemon
 
     def _hang_up(self) -> None:
         if self.reloader is not None:
-            self._tasks.append(asyncio.create_task(self.reloader.reload_quietly()))
+            self._tasks.append(background.start(self.reloader.reload_quietly()))
             self._tasks = [task for task in self._tasks if not task.done()]
 
     # ── what goes on beside ───────────────────────────────────────────────────────────────────

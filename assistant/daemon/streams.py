@@ -199,6 +199,9 @@ class Stream:
         self._streams._open.discard(self)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        if self.error is None:  # whoever waits for it need not wait any more
+            self.error = AssistantError(f"stream {self.name} was closed")
+        self._progress.set()
 
     # ── hearing ──
 

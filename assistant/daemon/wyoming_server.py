@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator
 
 from ..errors import UsageError
+from ..program import install_line
 from .sockets import Address, Listening, serve
 from .streams import Streams
 from .wyoming_service import Act, WyomingCounts, WyomingService
@@ -55,14 +56,11 @@ class WyomingServer:
         if not (address.is_local or allow_network):
             raise UsageError(
                 f"{address}: Wyoming knows no passwords, and whoever reaches this address may "
-                "give commands; use tcp://127.0.0.1:… or unix://…, or allow the network"
+                "give commands; use tcp://127.0.0.1:… or unix://…, or allow the network "
+                "(--allow-network)"
             )
-        try:
-            import wyoming  # noqa: F401, PLC0415 - an extra
-        except ImportError as error:
-            raise UsageError(
-                "the Wyoming server needs the library of that name: pip install 'assistant[daemon]'"
-            ) from error
+        if why := why_no_wyoming():
+            raise UsageError(f"the Wyoming server cannot be opened: {why}")
         listening = await serve(address, self._accept, "the Wyoming server")
         self._listening.append(listening)
         return listening
@@ -101,6 +99,15 @@ class WyomingServer:
             self.counts.connections -= 1
 
 
+def why_no_wyoming() -> str:
+    """What keeps the server from being opened at any address; empty where nothing does."""
+    try:
+        import wyoming  # noqa: F401, PLC0415 - an extra
+    except ImportError:
+        return f"the library 'wyoming' is missing; {install_line('daemon')}"
+    return ""
+
+
 @contextlib.asynccontextmanager
 async def discoverable(address: Address) -> AsyncIterator[None]:
     """Tell the network of the server with mDNS, which Home Assistant then offers to its user.
@@ -117,9 +124,7 @@ async def discoverable(address: Address) -> AsyncIterator[None]:
         from zeroconf import InterfaceChoice  # noqa: PLC0415 - an extra
         from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf  # noqa: PLC0415
     except ImportError as error:
-        raise UsageError(
-            "to be discovered takes zeroconf: pip install 'assistant[discovery]'"
-        ) from error
+        raise UsageError(f"to be discovered takes zeroconf: {install_line('discovery')}") from error
     host = await _numeric(address)
     interfaces = InterfaceChoice.All if host.is_unspecified else [str(host)]
     told = _own_address(host.version) if host.is_unspecified else host

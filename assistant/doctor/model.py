@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from ..types import Intent
 
-FETCH = "fetch or train the bundle again (git checkout, pip install --force-reinstall assistant)"
+FETCH = "fetch or train the bundle again (in a checkout: git checkout -- models; make train)"
 SLOW, TOO_SLOW = 0.5, 1.0
 """Seconds of computing a second of speech from which partial results lag, and all of it does."""
 SPEED_S = 3.0

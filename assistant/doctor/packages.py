@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
+from ..program import install_line
 from .check import Check, fault, good, skipped, warning
 
 OLDEST_PYTHON = (3, 11)
@@ -30,7 +31,7 @@ def check_packages() -> Iterator[Check]:
     try:
         distribution = metadata.distribution("assistant")
     except metadata.PackageNotFoundError:
-        yield warning("assistant", "not installed, only found", "pip install -e . in the checkout")
+        yield warning("assistant", "not installed, only found", install_line())
         return
     needed = [_name(text) for text in distribution.requires or () if "extra ==" not in text]
     yield _present("packages", f"assistant {distribution.version}", needed)
@@ -44,7 +45,7 @@ def check_packages() -> Iterator[Check]:
         if not named:
             yield skipped(f"extra {extra}", "this version has none")
         elif missing:
-            remedy = f"pip install 'assistant[{extra}]' if you want {purpose}"
+            remedy = f"{install_line(extra)} if you want {purpose}"
             yield warning(f"extra {extra}", f"{', '.join(missing)} missing", remedy)
         else:
             yield good(f"extra {extra}", ", ".join(f"{n} {_version(n)}" for n in named))

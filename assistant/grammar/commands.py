@@ -52,6 +52,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import ConfigError
+from ..resources import command_files
 from ..types import SlotValue
 from .blocks import Block, read_blocks
 from .builder import NetworkBuilder, union
@@ -221,7 +222,7 @@ class _File:
 
 
 def _read(given: Path) -> Iterator[_File]:
-    paths = sorted(given.rglob("*.yaml")) if given.is_dir() else [given]
+    paths = command_files(given) if given.is_dir() else (given,)
     if not paths:
         raise ConfigError(f"{given}: no command files; put at least one *.yaml into the folder")
     for path in paths:

@@ -10,15 +10,12 @@ from pathlib import Path
 
 from ..actions.process import ProgramTimeoutError, run_to_end
 from ..errors import ActionError, AssistantError, UsageError
+from ..program import PROGRAM, install_line
 from . import entries, manager, unit
 from .files import Condition, InstalledFile, refuse_changed
 
 Tell = Callable[[str], None]
 """Takes one line on what was done, or is to be done next."""
-
-PROGRAM = (sys.executable, "-P", "-m", "assistant")
-"""The command line of `assistant`, by this very Python. -P: nothing is imported from the folder it
-is started in, which is the user's home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +170,8 @@ def _check_importable() -> None:
         run_to_end([sys.executable, "-P", "-c", "import assistant"], environment, 30.0)
     except ActionError as error:
         raise UsageError(
-            f"{sys.executable} does not find assistant from elsewhere: install it there first "
-            "(pip install assistant; in a checkout pip install -e .)"
+            f"{sys.executable} does not find assistant from elsewhere; install it there first: "
+            f"{install_line()}"
         ) from error
 
 

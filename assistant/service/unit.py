@@ -136,6 +136,8 @@ ExecReload=kill -HUP $MAINPID
 # Before it is ready, models are read and, where there is a folder of them, command files compiled.
 TimeoutStartSec=20min
 TimeoutStopSec=20
+# The daemon alone is told to end: the action that runs comes to its end. What is left is killed.
+KillMode=mixed
 # Without a sign of life for so long it hangs, and is restarted.
 WatchdogSec=30
 Restart=on-failure

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import ActionError
+from ...program import install_line
 
 if TYPE_CHECKING:
     from dbus_fast import Message
@@ -54,9 +55,7 @@ async def connect() -> MessageBus:
     try:
         from dbus_fast.aio import MessageBus  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ActionError(
-            "this needs D-Bus (dbus-fast): pip install 'assistant[desktop]'"
-        ) from error
+        raise ActionError(f"this needs D-Bus (dbus-fast): {install_line('desktop')}") from error
     try:
         return await MessageBus(bus_address=_session_address()).connect()
     except ActionError:
@@ -119,14 +118,6 @@ async def call(
 async def add_match(bus: MessageBus, rule: str) -> None:
     """Ask the bus for signals; `rule` is one of D-Bus's match rules."""
     await call(bus, DAEMON, "AddMatch", "s", rule)
-
-
-async def owner(bus: MessageBus, service: str) -> str:
-    """The unique name of who owns `service` now; empty where nobody does."""
-    try:
-        return str((await call(bus, DAEMON, "GetNameOwner", "s", service)).body[0])
-    except BusError:
-        return ""
 
 
 def on_session_bus(work: Callable[[MessageBus], Awaitable[Result]], timeout_s: float) -> Result:
