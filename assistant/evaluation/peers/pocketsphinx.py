@@ -17,6 +17,7 @@ import numpy as np
 from ...bundle import AcousticBundle, CommandBundle
 from ...errors import UsageError
 from ...grammar.network import Acceptor, WordNetwork
+from ...program import install_line
 from ...types import Samples
 from ..recogniser import Decision
 from .jsgf import jsgf
@@ -55,7 +56,7 @@ class PocketSphinx:
             from pocketsphinx import Decoder, get_model_path  # noqa: PLC0415
         except ImportError as error:
             raise UsageError(
-                f"{NAME} is not installed; install it: pip install 'assistant[peers]'"
+                f"{NAME} is not installed; install it: {install_line('peers')}"
             ) from error
         if not commands.language.lower().startswith("en"):
             raise UsageError(f"{NAME} speaks US English alone, not '{commands.language}'")

