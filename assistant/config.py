@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
-
 from .bounds import Bounded, Bounds
 from .errors import ConfigError
-from .yaml_loader import Loader
+from .yaml_loader import read_yaml
 
 Config = TypeVar("Config")
 
@@ -303,21 +301,6 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
 def to_mapping(config: Any) -> dict[str, Any]:
     """Plain keys and values of a configuration dataclass, ready for YAML."""
     return dataclasses.asdict(config)
-
-
-def read_yaml(path: Path) -> Any:
-    """Parse a YAML file.
-
-    Raises:
-        ConfigError: the file is missing or is not YAML, with line and column.
-    """
-    try:
-        return Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not valid YAML: {problem}") from error
 
 
 def load(path: Path) -> AssistantConfig:

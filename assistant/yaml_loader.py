@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
+
+from .errors import ConfigError
 
 if TYPE_CHECKING:
     _SafeLoader = yaml.SafeLoader
@@ -46,6 +49,21 @@ class Loader(_SafeLoader):
             written = node.value[:40]
             problem = f"put '{written}' in quotes if it is text; it cannot be read as {tag}"
             raise ConstructorError(None, None, problem, node.start_mark) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML file.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML, with line and column.
+    """
+    try:
+        return Loader(path.read_text(encoding="utf-8")).get_single_data()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid YAML: {problem}") from error
 
 
 _ENDLESS = f"an alias within what it refers to, or more than {DEEPEST} values within each other"

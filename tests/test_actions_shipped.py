@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from assistant.actions import ActionRunner, load_policy
-from assistant.config import read_yaml
 from assistant.types import ActionResult, ActionStatus, Intent, SlotValue
+from assistant.yaml_loader import read_yaml
 
 SHIPPED = Path(__file__).parents[1] / "configs" / "actions.yaml"
 HOME = "http://localhost:8123/api/services"

@@ -344,7 +344,7 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, out, err = run("explain", recording, "--picture", tmp_path / "out.svg")
     assert (code, out, len(err)) == (2, [], 1)
-    assert "assistant[picture]" in err[0]
+    assert "[picture]" in err[0]
 
 
 def test_misuse_is_one_line(run: Run, recording: Path, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_what_is_missing_is_said_in_one_line(
     with pytest.raises(UsageError, match=r"^no voices .*kokoro-js.*voices-folder$"):
         voice_names(tmp_path)
     monkeypatch.setitem(sys.modules, "kokoro_onnx", None)
-    with pytest.raises(UsageError, match=r"^Kokoro is not installed .*assistant\[synthesis\]'$"):
+    with pytest.raises(UsageError, match=r"^Kokoro is not installed .*\[synthesis\]'$"):
         join_weights(tmp_path / "model.onnx")
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant.config import read_yaml
 from assistant.errors import ConfigError
 from assistant.grammar.yaml_source import read_located
+from assistant.yaml_loader import read_yaml
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..config import from_mapping, read_yaml
+from ..config import from_mapping
 from ..errors import ConfigError
 from ..types import Intent, SlotValue
+from ..yaml_loader import read_yaml
 from .kinds import ACTION_KINDS, RULE_KEYS, Action
 from .reply import ReplyAction
 from .rule import Confirm, Consequence, Rule

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..config import read_yaml
 from ..errors import BundleError, ConfigError
+from ..yaml_loader import read_yaml
 
 Weights = dict[str, Tensor]
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import AssistantConfig, read_yaml
+from ..config import AssistantConfig
 from ..errors import AssistantError
 from ..resources import data_folder, find_bundle, find_commands
+from ..yaml_loader import read_yaml
 from .check import Check, fault, from_error, good, skipped, warning
 
 if TYPE_CHECKING:
