@@ -88,11 +88,11 @@ class FeatureConfig(Bounded):
     """Whether the streaming encoder follows; without it rows are stacked log-mel frames."""
     stack: int = 2
     """Encoder frames (or log-mel frames) joined into one row."""
-    chunk_rows: Annotated[int, Bounds(1)] = 8
+    chunk_rows: Annotated[int, Bounds(1)] = 12
     """Rows of a chunk, the centre of the networks' block in the streaming pass."""
-    lookahead_rows: Annotated[int, Bounds(0)] = 8
-    """Rows of the block beyond them. They are encoded again with the next chunk: as many as the
-    chunk has double the work of the streaming pass."""
+    lookahead_rows: Annotated[int, Bounds(0)] = 4
+    """Rows of the block beyond them. They are encoded again with the next chunk: a third of it
+    costs a third more while someone speaks."""
     left_context_rows: Annotated[int, Bounds(0)] = 200
     """Rows of the past whose keys and values are kept."""
 
