@@ -636,7 +636,7 @@ def test_a_policy_that_changes_is_taken_up_and_a_wrong_one_is_not(daemon: Daemon
             failed = events.read()
             assert failed["event"] == "reload-failed"
             assert failed["reason"].startswith(f"{daemon.policy}: setLight: ")
-            assert f"the old commands stay: {failed['reason']}" in daemon.said
+            daemon.told(f"the old commands stay: {failed['reason']}")
             said = daemon.ask("say", text="turn the light on")
             assert said["action"]["description"] == "now on"
             assert daemon.ask("reload")["error"] == failed["reason"]
