@@ -102,9 +102,18 @@ class FeatureConfig(Bounded):
         return self.stack * (2 if self.encoder else 1)
 
     @property
+    def block_rows(self) -> int:
+        """Rows of a chunk with its look-ahead."""
+        return self.chunk_rows + self.lookahead_rows
+
+    @property
     def frames_ahead(self) -> int:
         """Log-mel frames beyond its own that a row needs: the convolutions look one ahead."""
         return int(self.encoder)
+
+    def frames_for(self, rows: int) -> int:
+        """Log-mel frames that the first so many rows need."""
+        return rows * self.frames_per_row + self.frames_ahead
 
     @property
     def row_ms(self) -> float:

@@ -14,7 +14,7 @@ from .actions import ActionPolicy, ActionRunner, Dialogue, Journal, load_policy,
 from .bundle import AcousticBundle, CommandBundle, read_acoustic, read_commands
 from .config import AssistantConfig
 from .errors import ConfigError, UsageError
-from .features import EncoderStep, FeatureExtractor
+from .features import EncoderStep, FeatureExtractor, longest_samples
 from .grammar.graph import PhonemeGraph
 from .intent import IntentDecoder
 from .kept import Keeper, Listener
@@ -124,8 +124,9 @@ class Engine:
 
     def _check_longest_utterance(self) -> None:
         """An utterance too long for the encoder would stop the listener while someone speaks."""
-        features = self.features()
-        longest_ms = features.longest_samples * 1000 / features.config.sample_rate
+        features = self.acoustic.features
+        samples = longest_samples(features, self.acoustic.encoder)
+        longest_ms = samples * 1000 / features.sample_rate
         if self.config.endpoint.maximum_utterance_ms > longest_ms:
             raise ConfigError(
                 f"endpoint: maximum_utterance_ms: {self.acoustic.name} hears {longest_ms:.0f} ms "

@@ -94,6 +94,13 @@ class EncoderStep(Protocol):
         """Encode one block."""
 
 
+def longest_samples(config: FeatureConfig, encoder: StreamingEncoder | None) -> float:
+    """Samples an utterance may have; a Transformer has a position for each of its frames."""
+    if encoder is None or not encoder.shape.positions:
+        return np.inf
+    return encoder.shape.positions * 2 * config.hop
+
+
 class FeatureExtractor:
     """Stage: samples of one utterance to `FeatureChunk`s."""
 
@@ -111,6 +118,7 @@ class FeatureExtractor:
         self.log_mel = LogMel(config)
         self.encoder = encoder
         self._streaming: EncoderStep | None = streaming_encoder or encoder
+        self._longest = longest_samples(config, encoder)
         self.reset()
 
     @property
@@ -122,16 +130,8 @@ class FeatureExtractor:
     @property
     def latency_ms(self) -> float:
         """From a chunk's first sample until it is encoded: it, the look-ahead, what frames need."""
-        rows = self.config.chunk_rows + self.config.lookahead_rows
-        samples = self._samples_needed(self._frames_needed(rows))
+        samples = self._samples_needed(self.config.frames_for(self.config.block_rows))
         return samples * 1000 / self.config.sample_rate
-
-    @property
-    def longest_samples(self) -> float:
-        """Samples an utterance may have; a Transformer has a position for each of its frames."""
-        if self.encoder is None or not self.encoder.shape.positions:
-            return np.inf
-        return self.encoder.shape.positions * 2 * self.config.hop
 
     def reset(self) -> None:
         """Forget the utterance."""
@@ -151,16 +151,16 @@ class FeatureExtractor:
         """
         self._pending.append(item)
         self._received += len(item)
-        if self._received > self.longest_samples:
-            longest = self.longest_samples / self.config.sample_rate
+        if self._received > self._longest:
+            longest = self._longest / self.config.sample_rate
             raise UsageError(f"an utterance may last {longest:g} s at most; cut it shorter")
-        width = self.config.chunk_rows + self.config.lookahead_rows
+        centre, width = self.config.chunk_rows, self.config.block_rows
         chunks = []
         while self._received >= self._samples_needed(
-            needed := self._frames_needed(self._state.rows + width)
+            needed := self.config.frames_for(self._state.rows + width)
         ):
             self._compute(needed)
-            chunks.append(self._advance(self.config.chunk_rows, width))
+            chunks.append(self._advance(centre, width))
         return chunks
 
     def flush(self) -> list[FeatureChunk]:
@@ -168,8 +168,8 @@ class FeatureExtractor:
         self._state = replace(self._state, ahead=self.rest())
         chunks = []
         while left := len(self._state.ahead) // self.config.frames_per_row:
-            width = self.config.chunk_rows + self.config.lookahead_rows
-            chunks.append(self._advance(min(self.config.chunk_rows, left), min(width, left)))
+            centre, width = self.config.chunk_rows, self.config.block_rows
+            chunks.append(self._advance(min(centre, left), min(width, left)))
         self.reset()
         return chunks
 
@@ -202,10 +202,6 @@ class FeatureExtractor:
         """Log-mel frames computed so far."""
         return self._state.rows * self.config.frames_per_row + len(self._state.ahead)
 
-    def _frames_needed(self, rows: int) -> int:
-        """Log-mel frames for so many rows."""
-        return rows * self.config.frames_per_row + self.config.frames_ahead
-
     def _samples_needed(self, frames: int) -> int:
         # One sample more than the window: reflecting the left edge must not touch the right one.
         return (frames - 1) * self.config.hop + self.log_mel.margin + 1
@@ -235,7 +231,7 @@ class FeatureExtractor:
     def _advance(self, centre: int, width: int) -> FeatureChunk:
         """The chunk of the next `centre` rows, and the look-ahead up to `width` rows."""
         state = self._state
-        wanted = self._frames_needed(width)
+        wanted = self.config.frames_for(width)
         block = state.ahead[:wanted]
         loudest = torch.maximum(state.loudest, block.max())
         frames = normalise(block, loudest)[None].to(self.device)

@@ -11,6 +11,7 @@ from ..actions.text import one_line
 from ..bundle import CommandBundle
 from ..errors import ConfigError
 from ..grammar.reading import TextReader
+from ..grammar.wording import language_family
 from ..types import ActionResult, Intent
 from .streams import Streams
 
@@ -66,7 +67,7 @@ class WyomingService:
     def refusal(self, language: str | None) -> str | None:
         """Why a language is not understood; None where it is, whatever its region."""
         known = self.languages
-        if language is None or _family(language) in map(_family, known):
+        if language is None or language_family(language) in map(language_family, known):
             return None
         wanted = one_line(language[:40])
         return f"language '{wanted}' is not understood here; choose {' or '.join(known)}"
@@ -115,7 +116,3 @@ def _tag(language: str) -> str:
     """A language as BCP 47 writes it: en-us to en-US."""
     family, *regions = language.replace("_", "-").split("-")
     return "-".join([family.lower(), *(r.upper() if len(r) == 2 else r for r in regions)])
-
-
-def _family(language: str) -> str:
-    return language.replace("_", "-").split("-")[0].lower()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .blocks import block_mask, block_places
+from .blocks import BlockedLayers, block_mask, block_places
 from .encoder import Block
 
 HEAD_WIDTH = 64
@@ -28,7 +28,7 @@ class TransformerState:
     values: tuple[Tensor, ...]
 
 
-class ChunkedTransformer(nn.Module):
+class ChunkedTransformer(BlockedLayers):
     """A stack of pre-norm Transformer blocks: (B, T, D) to (B, T, width)."""
 
     def __init__(
@@ -82,47 +82,14 @@ class ChunkedTransformer(nn.Module):
             values.append(value[:, :, : past + centre])
         return self.norm(x)[:, :centre], TransformerState(tuple(keys), tuple(values))
 
-    def forward(
-        self,
-        x: Tensor,
-        lengths: Tensor,
-        centre: int | None = None,
-        lookahead: int = 0,
-        truncate: int | None = None,
-    ) -> Tensor:
-        """Whole utterances, blocked exactly as `step` would take them.
-
-        Args:
-            x: (B, T, D). lengths: (B,) rows of each.
-            centre: rows of a block; None for the full context.
-            lookahead: rows seen beyond the centre.
-            truncate: without effect: nothing flows back through time here, only from row to row.
-
-        Returns:
-            (B, T, width); rows past an utterance's length mean nothing.
-        """
-        rows = x.shape[1]
-        if centre is None or centre >= rows or not self.bidirectional:
-            centre, lookahead = rows, 0
-        places = block_places(rows, centre, lookahead, x.device)
-        padded = torch.nn.functional.pad(x, (0, 0, 0, int(places[-1, -1]) + 1 - rows))
-        return self.blocked(padded[:, places], lengths, centre)[:, :rows]
-
     def blocked(
         self, blocks: Tensor, lengths: Tensor, centre: int, truncate: int | None = None
     ) -> Tensor:
-        """All blocks of whole utterances, whose look-ahead may differ from the rows it stands for.
-
-        Args:
-            blocks: (B, N, centre + lookahead, D). lengths, centre, truncate: as in `forward`.
-
-        Returns:
-            (B, N · centre, width).
-        """
+        """See `BlockedLayers`; `truncate` is without effect: errors flow from row to row alone."""
         if not self.bidirectional:
             blocks = blocks[:, :, :centre]
         batch, count, width, columns = blocks.shape
-        places = block_places(count * centre, centre, width - centre, blocks.device)
+        places = block_places(count, centre, width, blocks.device)
         mask = block_mask(places, lengths, centre)
         place = places.flatten()
         if not self.bidirectional:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import block_mask, block_places
+from .blocks import block_mask, block_places, into_blocks
 
 
 @dataclass(frozen=True)
@@ -249,11 +249,11 @@ class StreamingEncoder(nn.Module):
             length mean nothing.
         """
         x = self._whole_stem(log_mel, lengths)
-        places = block_places(x.shape[1], centre, lookahead, x.device)
+        blocks = into_blocks(x, centre, lookahead)
+        _, count, width, _ = blocks.shape
+        places = block_places(count, centre, width, x.device)
         mask = block_mask(places, lengths // 2, centre, left_context)
-        count, width = places.shape
-        padded = F.pad(x, (0, 0, 0, count * centre + lookahead - x.shape[1]))
-        x = padded[:, places.flatten()]
+        x = blocks.reshape(len(x), count * width, -1)
         for block in self.blocks:
             x, _ = block(x, mask, None)
         return torch.as_tensor(self.norm(x).view(len(x), count, width, -1))

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .blocks import BlockedLayers
+
 CELLS: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
     "rnn": nn.RNN,
     "gru": nn.GRU,
@@ -116,7 +118,7 @@ class _Layer(nn.Module):
         return torch.cat([ahead, back], dim=2), saved
 
 
-class LatencyControlledRNN(nn.Module):
+class LatencyControlledRNN(BlockedLayers):
     """A stack of latency-controlled layers: (B, T, D) to (B, T, H a direction)."""
 
     def __init__(
@@ -168,45 +170,10 @@ class LatencyControlledRNN(nn.Module):
             following.append(saved)
         return x[:, :centre], RecurrentState(*zip(*following, strict=True))
 
-    def forward(
-        self,
-        x: Tensor,
-        lengths: Tensor,
-        centre: int | None = None,
-        lookahead: int = 0,
-        truncate: int | None = None,
-    ) -> Tensor:
-        """Whole utterances, blocked exactly as `step` would take them.
-
-        Args:
-            x: (B, T, D). lengths: (B,) rows of each.
-            centre: rows of a block; None for the full context.
-            lookahead: rows seen beyond the centre.
-            truncate: rows over which errors flow back through time in each layer (truncated
-                back-propagation through time, Werbos 1990; Williams & Peng 1990); None for all.
-
-        Returns:
-            (B, T, H a direction); rows past an utterance's length mean nothing.
-        """
-        rows = x.shape[1]
-        if centre is None or centre >= rows or not self.bidirectional:
-            centre, lookahead = rows, 0
-        count = -(-rows // centre)
-        padded = torch.nn.functional.pad(x, (0, 0, 0, count * centre + lookahead - rows))
-        blocks = padded.unfold(1, centre + lookahead, centre).transpose(2, 3)
-        return self.blocked(blocks, lengths, centre, truncate)[:, :rows]
-
     def blocked(
         self, blocks: Tensor, lengths: Tensor, centre: int, truncate: int | None = None
     ) -> Tensor:
-        """All blocks of whole utterances, whose look-ahead may differ from the rows it stands for.
-
-        Args:
-            blocks: (B, N, centre + lookahead, D). lengths, centre, truncate: as in `forward`.
-
-        Returns:
-            (B, N · centre, H a direction).
-        """
+        """See `BlockedLayers`; (B, N · centre, H a direction)."""
         batch, count, width, _ = blocks.shape
         if not self.bidirectional:
             blocks, width = blocks[:, :, :centre], centre

@@ -78,7 +78,8 @@ class Lockstep:
         """Samples that the next step takes; the first takes more: half a window, a frame ahead."""
         if not self._is_first(state):
             return self.chunk_samples
-        return (self.block_frames - 1) * self.config.hop + self.log_mel.margin
+        frames = self.config.frames_for(self.config.block_rows)
+        return (frames - 1) * self.config.hop + self.log_mel.margin
 
     def initial_state(self, batch: int) -> LockstepState:
         """The state before the first sample of `batch` streams."""
@@ -124,12 +125,6 @@ class Lockstep:
     @property
     def _chunk_frames(self) -> int:
         return self.config.chunk_rows * self.config.frames_per_row
-
-    @property
-    def block_frames(self) -> int:
-        """Log-mel frames of a chunk with its look-ahead."""
-        rows = self.config.chunk_rows + self.config.lookahead_rows
-        return rows * self.config.frames_per_row + self.config.frames_ahead
 
     @staticmethod
     def _is_first(state: LockstepState) -> bool:

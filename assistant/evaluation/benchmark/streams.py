@@ -115,7 +115,7 @@ class _Ladder:
         self.said_seconds = at / lockstep.config.sample_rate
         encoder = lockstep.encoder
         width = lockstep.config.mel_bins if encoder is None else encoder.shape.width
-        frames = lockstep.block_frames
+        frames = lockstep.config.frames_for(lockstep.config.block_rows)
         self._between = BETWEEN * frames * width * torch.float32.itemsize
         self._chunk = samples[:, at : at + lockstep.samples_wanted(state)]
 
