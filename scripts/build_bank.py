@@ -20,10 +20,10 @@ from rich.progress import track
 from assistant.bundle import read_acoustic
 from assistant.errors import AssistantError, UsageError
 from assistant.training.bank_speech import choose, hear
-from assistant.training.feature_cache import ROWS_PER_SECOND, FeatureCache
+from assistant.training.feature_cache import FeatureCache
 from assistant.training.material import phonemes_of
-from assistant.training.network import LOG_MEL_PER_ROW
 from assistant.training.posterior_bank import Aligned, build_bank
+from assistant.training.rows import LOG_MEL_PER_ROW, ROWS_PER_SECOND
 
 SHARES = {
     "wake_words": 0.0,

@@ -41,10 +41,9 @@ from assistant.training.cells import (
     encoded,
     train,
 )
-from assistant.training.feature_cache import ROWS_PER_SECOND
 from assistant.training.machine import processor
 from assistant.training.material import Material, read_material
-from assistant.training.network import LOG_MEL_PER_ROW
+from assistant.training.rows import LOG_MEL_PER_ROW, ROWS_PER_SECOND
 
 MEL_BINS = 80
 

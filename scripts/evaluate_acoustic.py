@@ -30,7 +30,6 @@ from assistant.training.acoustic_evaluation import (
     summary,
 )
 from assistant.training.acoustic_figures import keep_figures, write_tables
-from assistant.training.feature_cache import ROWS_PER_SECOND
 from assistant.training.manifest import (
     Recording,
     audio_files,
@@ -39,6 +38,7 @@ from assistant.training.manifest import (
     read_samples,
 )
 from assistant.training.metrics import ErrorRate
+from assistant.training.rows import ROWS_PER_SECOND
 
 NOISE = [Condition(f"{snr:.0f} dB", snr_db=(snr, snr)) for snr in (20.0, 10.0, 5.0, 0.0)]
 MIXED = [

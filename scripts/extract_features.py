@@ -19,9 +19,7 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assistant.config import FeatureConfig
 from assistant.errors import AssistantError, UsageError
-from assistant.features import FeatureExtractor
 from assistant.training import corpora
 from assistant.training.extraction import Extraction
 from assistant.training.manifest import (
@@ -30,7 +28,7 @@ from assistant.training.manifest import (
     read_samples,
     split_by_speaker,
 )
-from assistant.training.network import LOG_MEL_PER_ROW
+from assistant.training.rows import LogMelRows, SampleRows
 
 HELD_OUT_PERCENT = {"common_voice_17": 40, "common_voice_18": 40}
 """Common Voice's newest speakers are the test: they cannot be among the clips without speaker."""
@@ -64,6 +62,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--rooms", type=Path, nargs="*", default=[], help="folders of room responses"
+    )
+    parser.add_argument(
+        "--samples",
+        action="store_true",
+        help="cache the samples instead of log-mel: for training on a GPU,\n"
+        "which makes its own copies (train_acoustic.py --samples); give --copies 0",
     )
     parser.add_argument(
         "--copies", type=int, default=1, help="augmented copies besides the clean one"
@@ -112,7 +116,7 @@ def main() -> None:
     extraction = Extraction(
         split,
         arguments.output,
-        FeatureExtractor(FeatureConfig(encoder=False, stack=LOG_MEL_PER_ROW), None),
+        SampleRows() if arguments.samples else LogMelRows(),
         arguments.copies,
         arguments.seed,
         rank,

@@ -17,8 +17,8 @@ import torch
 from rich.progress import Progress
 
 from assistant.bundle import read_acoustic
-from assistant.training.feature_cache import ROWS_PER_SECOND
 from assistant.training.posteriors import extract_posteriors
+from assistant.training.rows import ROWS_PER_SECOND
 
 
 def main() -> None:

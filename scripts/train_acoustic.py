@@ -15,28 +15,27 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 
 import torch
 
-from assistant.bundle import read_inventory
+from assistant.bundle import read_acoustic, read_inventory
 from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
-from assistant.training.feature_cache import ROWS_PER_SECOND
-from assistant.training.manifest import audio_files, held_out_noise
-from assistant.training.material import RAREST, read_material
+from assistant.training.augmentation import AugmentationConfig
+from assistant.training.batch_augmentation import BatchAugmenter
+from assistant.training.batches import Draw, collate
+from assistant.training.device_speech import DeviceSpeech
+from assistant.training.manifest import audio_files, held_out_noise, read_samples
+from assistant.training.material import RAREST, Material, read_material
 from assistant.training.mel_augmentation import MelAugmentationConfig, MelAugmenter, noise_power
-from assistant.training.network import (
-    LOG_MEL_PER_ROW,
-    Network,
-    NetworkConfig,
-    parameters_in_millions,
-)
+from assistant.training.network import Network, NetworkConfig, parameters_in_millions
 from assistant.training.pieces import cut
 from assistant.training.plots import plot_log
+from assistant.training.posteriors import network_of
+from assistant.training.rows import LOG_MEL_PER_ROW, ROWS_PER_SECOND, SAMPLES_PER_ROW
 
 DRAWS = {
     "common_voice": 2.0,
@@ -88,7 +87,22 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         help="rows of the pieces that utterances with a teacher are cut into;\n"
         "0 leaves them whole (25 rows are a second)",
     )
-    parser.add_argument("--teacher-bundle", type=Path, help="that bundle, for its phonemes")
+    parser.add_argument(
+        "--teacher-bundle",
+        type=Path,
+        help="that bundle, for its phonemes;\n"
+        "with --samples it listens along, and needs no --teacher",
+    )
+    parser.add_argument(
+        "--samples",
+        action="store_true",
+        help="the cache is of samples (extract_features.py --samples): keep them in the memory of\n"
+        "the device, and hear every draw anew there: speed, rooms, noise, microphones.\n"
+        "For GPUs",
+    )
+    parser.add_argument(
+        "--rooms", type=Path, nargs="*", default=[], help="folders of room responses for --samples"
+    )
     parser.add_argument(
         "--augment",
         action="store_true",
@@ -99,7 +113,7 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         type=Path,
         nargs="*",
         default=[],
-        help="folders of background noise for --augment;\n"
+        help="folders of background noise for --augment and --samples;\n"
         "a fifth of it, by name, is left for measuring",
     )
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
@@ -122,13 +136,6 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
     return found, training, network
 
 
-def augmenter(noise: Sequence[Path]) -> MelAugmenter:
-    """What changes every draw, with the backgrounds of some folders."""
-    backgrounds, _ = held_out_noise(audio_files(noise))
-    power = noise_power(backgrounds) if backgrounds else None
-    return MelAugmenter(MelAugmentationConfig(), LOG_MEL_PER_ROW, power)
-
-
 def main() -> None:
     """Read, train, write."""
     arguments, config, network_config = parse_arguments()
@@ -136,10 +143,11 @@ def main() -> None:
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
     cores = os.cpu_count() or 1 if alone else 1
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
+    device = torch.device(arguments.device)
     source = arguments.teacher_bundle or arguments.initial
     known = read_inventory(source) if source else None
     inventory = known.phonemes if known and known.language == arguments.language else ()
-    columns = LOG_MEL_PER_ROW * FeatureConfig().mel_bins
+    columns = SAMPLES_PER_ROW if arguments.samples else LOG_MEL_PER_ROW * FeatureConfig().mel_bins
     material = read_material(
         arguments.cache,
         columns,
@@ -153,36 +161,60 @@ def main() -> None:
     if arguments.pieces:
         training = [piece for e in training for piece in cut(e, arguments.pieces)]
     torch.manual_seed(config.seed)
+    draw = drawing(arguments, material, device)
     network = Network(network_config, arguments.encoder, material.inventory)
-    if arguments.initial:
-        network.start_from(arguments.initial)
-    else:
-        network.take_statistics(material.training)
+    network.module.to(device)
+    if not arguments.initial or not network.start_from(arguments.initial):
+        network.take_statistics(material.training, draw)
     trainer = AcousticTrainer(
         network.module,
         training,
         material.held_out,
         config,
         arguments.checkpoints,
-        torch.device(arguments.device),
+        device,
         LOG_MEL_PER_ROW,
-        augmenter(arguments.noise) if arguments.augment else None,
+        draw,
     )
     if is_first:
         hours = sum(e.length * e.draws for e in training) / ROWS_PER_SECOND / 3600
         millions = parameters_in_millions(network.module)
+        until = f"{config.minutes:g} minutes" if config.minutes else f"{trainer.updates} updates"
         print(
             f"{hours:.1f} h a pass, {len(material.inventory)} phonemes, "
-            f"{millions:.2f} M parameters, {trainer.updates} updates",
+            f"{millions:.2f} M parameters, {until}",
             flush=True,
         )
     trainer.run()
     if is_first:
         plot_log(arguments.checkpoints / "log.csv")
         network.module.load_state_dict(trainer.average)
+        network.module.cpu()
         network.write(arguments.bundle, arguments.language)
         listed = "\n".join(material.speakers) + "\n"
         (arguments.bundle / "held_out_speakers.txt").write_text(listed, encoding="utf-8")
+
+
+def drawing(arguments: argparse.Namespace, material: Material, device: torch.device) -> Draw:
+    """How batches are made: of what the cache has, changed as the command line says."""
+    noise, _ = held_out_noise(audio_files(arguments.noise))
+    if arguments.samples:
+        rooms = audio_files(arguments.rooms)
+        augmenter = BatchAugmenter(
+            AugmentationConfig(),
+            [read_samples(path) for path in noise],
+            [read_samples(path) for path in rooms],
+            device,
+        )
+        teacher = None
+        if arguments.teacher_bundle:
+            teacher = network_of(read_acoustic(arguments.teacher_bundle)).to(device)
+        every = [*material.training, *(e for part in material.held_out.values() for e in part)]
+        return DeviceSpeech(every, device, augmenter, teacher).draw
+    if not arguments.augment:
+        return collate
+    power = noise_power(noise) if noise else None
+    return MelAugmenter(MelAugmentationConfig(), LOG_MEL_PER_ROW, power).draw
 
 
 if __name__ == "__main__":

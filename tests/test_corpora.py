@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.config import FeatureConfig
 from assistant.errors import UsageError
-from assistant.features import FeatureExtractor
 from assistant.training import corpora
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.manifest import Split, split_by_speaker
+from assistant.training.rows import LogMelRows
 
 COLUMNS = 320
 
@@ -143,7 +142,7 @@ def test_a_manifest_says_what_is_missing(tmp_path):
 
 @pytest.fixture
 def extractor():
-    return FeatureExtractor(FeatureConfig(encoder=False, stack=4), None)
+    return LogMelRows()
 
 
 @pytest.fixture

@@ -146,6 +146,20 @@ def test_a_bundle_keeps_the_update_alone_and_is_gone_on_from(tmp_path):
 
 
 @torch.no_grad()
+def test_a_larger_network_goes_on_from_the_update_of_a_smaller_one(tmp_path):
+    network = networks(tmp_path)["update"]
+    network.write(tmp_path / "bundle", "en-us")
+    config = NetworkConfig(rank=6, hidden_size=24, projection_size=48, layers=1)
+    larger = Network(config, tmp_path / "encoder", PHONEMES)
+    assert not larger.start_from(tmp_path / "bundle")
+    rows, lengths = log_mel_rows()
+    found, expected = (n.module.eval().encode(rows, lengths) for n in (larger, network))
+    assert_close(found[0], expected[0], rtol=0, atol=2e-2)
+    same = Network(NetworkConfig(rank=4, hidden_size=16, layers=1), tmp_path / "encoder", PHONEMES)
+    assert same.start_from(tmp_path / "bundle")
+
+
+@torch.no_grad()
 def test_another_language_begins_with_the_phonemes_of_one_name(tmp_path):
     english = networks(tmp_path)["update"]
     english.write(tmp_path / "bundle", "en-us")

@@ -9,8 +9,6 @@ import tiny_bundle
 import torch
 
 from assistant.bundle import read_acoustic, read_inventory
-from assistant.config import FeatureConfig
-from assistant.features import FeatureExtractor
 from assistant.grammar.commands import load_commands
 from assistant.training.bank_speech import choose, hear
 from assistant.training.extraction import Extraction
@@ -20,6 +18,7 @@ from assistant.training.mishearing import Mishearing, MishearingConfig
 from assistant.training.posterior_bank import PosteriorBank, Splicer, align, build_bank
 from assistant.training.posteriors import network_of
 from assistant.training.pronouncing import pronounce
+from assistant.training.rows import LogMelRows
 from assistant.training.sentence_source import SentenceSource
 
 PHONEMES = 12
@@ -98,7 +97,7 @@ def caches(tmp_path):
         soundfile.write(path, 0.1 * rng.standard_normal(int(seconds * 16000)), 16000)
         corpus = "words" if n % 2 else "sentences"
         recordings.append(Recording(path, "turn the light on", "", corpus, seconds))
-    extractor = FeatureExtractor(FeatureConfig(encoder=False, stack=4), None)
+    extractor = LogMelRows()
     list(Extraction(Split(tuple(recordings), ()), tmp_path / "cache", extractor).run())
     return [FeatureCache(tmp_path / "cache" / name, 320) for name in ("clean", "augmented-1")]
 

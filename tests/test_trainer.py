@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from assistant.config import AcousticConfig
 from assistant.nn.acoustic_model import AcousticModel
 from assistant.nn.latency_controlled import LatencyControlledRNN
+from assistant.training import acoustic_trainer
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig, evaluate
 from assistant.training.batches import Example
 from assistant.training.feature_cache import FeatureCache
@@ -142,6 +144,31 @@ def test_an_interrupted_training_ends_at_the_same_update(examples, tmp_path, mon
     again.run()
     assert again.update == whole.update == whole.updates > 16
     assert updates_logged(tmp_path / "stopped") == updates_logged(tmp_path / "whole")
+
+
+def test_training_ends_when_its_time_is_over(examples, tmp_path, monkeypatch):
+    """The clock goes 20 s on whenever it is read."""
+    short = trainer(examples, tmp_path / "run", passes=60)
+    short.config = replace(short.config, minutes=1.0)
+    rates = []
+    step = short._step
+
+    def slow(network, batch, rng, share):
+        loss = step(network, batch, rng, share)
+        rates.append((share, short.optimizer.param_groups[0]["lr"]))
+        return loss
+
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(short, "_step", slow)
+    monkeypatch.setattr(acoustic_trainer.time, "perf_counter", lambda: 2.0 * next(clock))
+    short.run()
+    assert short.seconds >= 60
+    assert 1 < len(rates) < short.updates
+    assert [share for share, _ in rates] == sorted(share for share, _ in rates)
+    assert updates_logged(tmp_path / "run") == [len(rates)]
+    again = trainer(examples, tmp_path / "run", passes=60)
+    again._resume()
+    assert again.seconds == short.seconds
 
 
 def test_truncation_cuts_the_errors_and_not_the_state():

@@ -28,7 +28,7 @@ from assistant.training.manifest import (
     read_manifest,
     split_by_speaker,
 )
-from assistant.training.masking import MaskingConfig, mask
+from assistant.training.masking import MaskingConfig, masked
 from assistant.training.material import phonemes_of, read_material
 from assistant.training.metrics import edit_distance, phoneme_error
 from assistant.training.pseudo_labels import once
@@ -129,21 +129,20 @@ def test_phoneme_error_counts():
     assert (total.errors, total.length) == (1, 4)
 
 
-def masked(rows, lengths, seed, frames_per_row=4):
-    copy = rows.clone()
+def hidden(rows, lengths, seed, frames_per_row=4):
     config = MaskingConfig(time_masks_per_second=5)
-    mask(copy, torch.tensor(lengths), frames_per_row, 25, config, np.random.default_rng(seed))
-    return copy
+    rng = np.random.default_rng(seed)
+    return masked(rows, torch.tensor(lengths), frames_per_row, 25, config, rng)
 
 
 @pytest.mark.parametrize("frames_per_row", [4, None])
 def test_masks_are_seeded_and_leave_the_padding_alone(frames_per_row):
     lengths = [50, 30, 1]
     rows = torch.randn(3, 50, 320, generator=torch.Generator().manual_seed(0))
-    first = masked(rows, lengths, 1, frames_per_row)
+    first = hidden(rows, lengths, 1, frames_per_row)
     assert first.shape == rows.shape
-    assert torch.equal(first, masked(rows, lengths, 1, frames_per_row))
-    assert not torch.equal(first, masked(rows, lengths, 2, frames_per_row))
+    assert torch.equal(first, hidden(rows, lengths, 1, frames_per_row))
+    assert not torch.equal(first, hidden(rows, lengths, 2, frames_per_row))
     assert not torch.equal(first[0], rows[0])
     for after, before, length in zip(first, rows, lengths, strict=True):
         assert torch.equal(after[length:], before[length:])
@@ -153,9 +152,8 @@ def test_masks_are_seeded_and_leave_the_padding_alone(frames_per_row):
 def test_a_mask_hides_a_band_of_every_frame():
     rows = torch.randn(1, 20, 320)
     config = MaskingConfig(time_masks_per_second=0, frequency_masks=1, frequency_mask_bins=40)
-    hidden = rows.clone()
-    mask(hidden, torch.tensor([20]), 4, 25, config, np.random.default_rng(0))
-    changed = (hidden != rows).view(20, 4, 80)
+    after = masked(rows, torch.tensor([20]), 4, 25, config, np.random.default_rng(0))
+    changed = (after != rows).view(20, 4, 80)
     bins = changed.any(dim=(0, 1))
     assert 0 < bins.sum() <= 40
     assert torch.equal(changed.all(dim=(0, 1)), bins)

@@ -25,11 +25,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..nn.precision import fastest
-from .batches import Batch, Example, batches, collate
-from .feature_cache import ROWS_PER_SECOND
-from .masking import MaskingConfig, mask
-from .mel_augmentation import MelAugmenter
+from .batches import Batch, Draw, Example, batches, collate
+from .masking import MaskingConfig, masked
 from .metrics import ErrorRate, greedy_phonemes, phoneme_error
+from .rows import ROWS_PER_SECOND
 
 REPORT_EVERY = 20
 """Updates between reports of loss and throughput."""
@@ -41,6 +40,9 @@ class TrainingConfig:
 
     passes: float = 2.0
     """Times the length of the speech; each pass draws one copy of every utterance."""
+    minutes: float = 0.0
+    """Time after which training is over, whatever `passes` says: for a machine lent by the minute.
+    0 for none."""
     batch_rows: int = 2000
     """Rows a process and batch (25 rows are a second)."""
     learning_rate: float = 1e-3
@@ -56,13 +58,13 @@ class TrainingConfig:
     full_context: float = 0.5
     """Probability that a batch is seen whole rather than in blocks."""
     blocks: tuple[tuple[int, int], ...] = (
-        (32, 0),
         (16, 16),
         (16, 8),
-        (16, 0),
+        (12, 4),
         (8, 8),
-        (8, 0),
+        (8, 4),
         (4, 4),
+        (2, 2),
     )
     """Centre and look-ahead rows drawn from."""
     teacher_weight: float = 0.7
@@ -92,7 +94,7 @@ class AcousticTrainer:
         folder: Path,
         device: torch.device,
         frames_per_row: int | None = None,
-        augmenter: MelAugmenter | None = None,
+        draw: Draw = collate,
     ) -> None:
         """What is trained, on what, and where.
 
@@ -102,7 +104,7 @@ class AcousticTrainer:
             training: examples of all processes. held_out: examples a corpus.
             folder: where the checkpoint and the log are kept.
             frames_per_row: log-mel frames side by side in a row; None where rows are the encoder's.
-            augmenter: makes every draw of log-mel another one; None leaves the cache's copies.
+            draw: makes a batch of examples; by default of the copies in the cache.
         """
         self.rank, self.world = (
             int(os.environ.get("RANK", "0")),
@@ -115,7 +117,7 @@ class AcousticTrainer:
         self.config, self.folder, self.device = config, folder, device
         self.model = model.to(device)
         self.average = {n: p.detach().clone() for n, p in model.state_dict().items()}
-        self.frames_per_row, self.augmenter = frames_per_row, augmenter
+        self.frames_per_row, self.draw = frames_per_row, draw
         self.training = training[self.rank :: self.world]
         self.held_out = held_out
         encoder = [p for n, p in model.named_parameters() if _trained_encoder(n, p)]
@@ -127,7 +129,7 @@ class AcousticTrainer:
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         rows = sum(e.length * e.draws for e in training) / self.world  # the same for every process
         self.updates = max(1, int(config.passes * rows * 1.1 / config.batch_rows))
-        self.update = 0
+        self.update, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
@@ -138,7 +140,9 @@ class AcousticTrainer:
         network: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
         shared = np.random.default_rng([self.config.seed, self.update])
         source = batches(self.training, self.config.batch_rows, rng, shared)
-        begin, rows, losses = time.perf_counter(), 0, []
+        begin, rows = time.perf_counter(), 0
+        losses: list[Tensor] = []
+        before = self.seconds
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -149,33 +153,47 @@ class AcousticTrainer:
             task = progress.add_task(
                 "training", total=self.updates, completed=self.update, state=""
             )
-            while self.update < self.updates:
-                batch = collate(next(source), rng)
-                losses.append(self._step(network, batch, rng))
+            while (share := self._share()) < 1:
+                batch = self.draw(next(source), rng)
+                losses.append(self._step(network, batch, rng, share))
+                self.seconds = before + time.perf_counter() - begin
                 rows += int(batch.lengths.sum()) * self.world
-                progress.advance(task)
+                progress.update(task, completed=share * self.updates)
                 rate = rows / ROWS_PER_SECOND / (time.perf_counter() - begin)
                 if self.update % REPORT_EVERY == 0:
-                    loss = np.mean(losses[-REPORT_EVERY:])
+                    loss = float(torch.stack(losses[-REPORT_EVERY:]).mean())
                     state = f"loss {loss:.3f}, {rate:.0f} s of audio a second"
                     progress.update(task, state=state)
                     if self.rank == 0 and not progress.console.is_terminal:
-                        progress.console.print(f"{self.update} of {self.updates}: {state}")
-                if self.update % self.config.evaluate_every == 0 or self.update == self.updates:
-                    self._evaluate_and_save(float(np.mean(losses)), rate)
+                        progress.console.print(f"{self.update}, {share:.1%}: {state}")
+                if self.update % self.config.evaluate_every == 0 or self._share() >= 1:
+                    self._evaluate_and_save(float(torch.stack(losses).mean()), rate)
                     losses = []
         if self.world > 1:
             dist.destroy_process_group()
 
-    def _step(self, network: nn.Module, batch: Batch, rng: np.random.Generator) -> float:
+    def _share(self) -> float:
+        """How much of the training is done: of its updates, or of its time; 1 at the end."""
+        share = self.update / self.updates
+        if self.config.minutes:
+            share = max(share, self.seconds / 60 / self.config.minutes)
+            if self.world > 1:  # the processes' clocks differ, and all must end alike
+                told = torch.tensor([share], device=self.device)
+                dist.broadcast(told, 0)
+                share = float(told)
+        return share
+
+    def _step(
+        self, network: nn.Module, batch: Batch, rng: np.random.Generator, share: float
+    ) -> Tensor:
         config = self.config
         warm = min(1.0, (self.update + 1) / config.warm_up)
-        cosine = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
+        cosine = 0.5 * (1 + math.cos(math.pi * share))
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * warm * max(cosine, 0.01)
-        if self.augmenter is not None:
-            batch = self.augmenter(batch, rng)
-        mask(batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng)
+        rows = masked(
+            batch.rows, batch.lengths, self.frames_per_row, ROWS_PER_SECOND, config.masking, rng
+        )
         centre, lookahead = None, 0
         drawing = np.random.default_rng([config.seed, self.update])  # the same in all processes
         if drawing.random() >= config.full_context:
@@ -183,7 +201,7 @@ class AcousticTrainer:
         self.model.train()
         with fastest(self.device):
             log_probs = network(
-                batch.rows.to(self.device),
+                rows.to(self.device),
                 batch.lengths.to(self.device),
                 centre,
                 lookahead,
@@ -201,7 +219,7 @@ class AcousticTrainer:
         decay = min(config.average, (1 + self.update) / (10 + self.update))
         for name, value in self.model.state_dict().items():
             self.average[name].lerp_(value, 1 - decay)
-        return float(loss.detach())
+        return loss.detach()
 
     def _evaluate_and_save(self, loss: float, rate: float) -> None:
         errors = self.evaluate()
@@ -230,7 +248,7 @@ class AcousticTrainer:
         errors = {}
         for corpus, examples in self.held_out.items():
             mine = examples[: self.config.evaluate_at_most][self.rank :: self.world]
-            error = evaluate(self.model, mine, self.device, centre, lookahead)
+            error = evaluate(self.model, mine, self.device, centre, lookahead, self.draw)
             counts = torch.tensor([error.errors, error.length])
             if self.world > 1:
                 counts = counts.to(self.device)
@@ -246,7 +264,7 @@ class AcousticTrainer:
             tensors |= {f"optimizer.{index}.{n}": v for n, v in state.items()}
         temporary = self.folder / "checkpoint.tmp"
         # In one file: weights and their update cannot part where the machine stops in between.
-        progress = {"update": str(self.update)}
+        progress = {"update": str(self.update), "seconds": str(self.seconds)}
         save_file({n: v.contiguous() for n, v in tensors.items()}, temporary, progress)
         temporary.replace(self.folder / "checkpoint.safetensors")
 
@@ -259,6 +277,7 @@ class AcousticTrainer:
         if not progress:  # checkpoints used to have the update beside them
             progress = json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
         self.update = int(progress["update"])
+        self.seconds = float(progress.get("seconds", 0.0))
         tensors = load_file(path)
         self.model.load_state_dict(_below("model.", tensors))
         self.average = {n: v.to(self.device) for n, v in _below("average.", tensors).items()}
@@ -274,13 +293,13 @@ def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
     """Connectionist temporal classification (Graves et al. 2006), mean a phoneme of the batch."""
     losses = nn.functional.ctc_loss(
         log_probs.transpose(0, 1).float(),
-        batch.phonemes,
+        batch.phonemes.to(log_probs.device),
         batch.lengths,
         batch.phoneme_lengths,
         reduction="none",
         zero_infinity=True,
     )
-    return losses.sum() / batch.phoneme_lengths.sum()
+    return losses.sum() / int(batch.phoneme_lengths.sum())
 
 
 def distillation_loss(log_probs: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
@@ -291,7 +310,7 @@ def distillation_loss(log_probs: Tensor, teacher: Tensor, batch: Batch) -> Tenso
     rows = torch.arange(teacher.shape[1], device=teacher.device)
     inside = rows < batch.lengths.to(teacher.device)[:, None]
     crossed = -(teacher.exp() * log_probs.float()).sum(dim=-1)
-    return (crossed * inside).sum() / batch.phoneme_lengths.sum()
+    return (crossed * inside).sum() / int(batch.phoneme_lengths.sum())
 
 
 @torch.inference_mode()
@@ -301,14 +320,15 @@ def evaluate(
     device: torch.device,
     centre: int | None = None,
     lookahead: int = 0,
+    draw: Draw = collate,
 ) -> ErrorRate:
-    """Greedy phoneme error of a model over examples (their first copy)."""
+    """Greedy phoneme error of a model over examples, as `draw` gives them without a generator."""
     model.eval()
     total = ErrorRate(0, 0)
     ordered = sorted(examples, key=lambda e: e.length)
     for begin in range(0, len(ordered), 32):
         group = ordered[begin : begin + 32]
-        batch = collate(group, None)
+        batch = draw(group, None)
         with fastest(device):
             rows, lengths = batch.rows.to(device), batch.lengths.to(device)
             log_probs = model(rows, lengths, centre, lookahead).float().cpu()

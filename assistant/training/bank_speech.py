@@ -12,10 +12,11 @@ from ..bundle import AcousticBundle
 from ..grammar.phonemes import Pronunciation
 from ..nn.precision import fastest
 from .batches import Example, collate, like_lengths
-from .feature_cache import ROWS_PER_SECOND, CachedUtterance, FeatureCache
+from .feature_cache import CachedUtterance, FeatureCache
 from .metrics import greedy_phonemes, phoneme_error
 from .posterior_bank import Aligned, align
 from .posteriors import network_of
+from .rows import ROWS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)

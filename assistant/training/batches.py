@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,12 +64,23 @@ def collate(examples: Sequence[Example], rng: np.random.Generator | None) -> Bat
     if all(e.teachers for e in examples):
         taught = [_read(e.teachers[copy]) for e, copy in zip(examples, chosen, strict=True)]
         teacher = nn.utils.rnn.pad_sequence(taught, batch_first=True)
+    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    return labelled(padded, torch.tensor([len(r) for r in rows]), examples, teacher)
+
+
+Draw = Callable[[Sequence[Example], np.random.Generator | None], Batch]
+"""Makes a batch of examples; without a generator of their first copies, as they are."""
+
+
+def labelled(
+    rows: Tensor, lengths: Tensor, examples: Sequence[Example], teacher: Tensor | None
+) -> Batch:
+    """A batch of rows (B, T, D), lengths (B,) each, and what was said."""
     phonemes = [torch.tensor(e.phonemes) for e in examples]
-    pad = nn.utils.rnn.pad_sequence
     return Batch(
-        rows=pad(rows, batch_first=True),
-        lengths=torch.tensor([len(r) for r in rows]),
-        phonemes=pad(phonemes, batch_first=True),
+        rows=rows,
+        lengths=lengths,
+        phonemes=nn.utils.rnn.pad_sequence(phonemes, batch_first=True),
         phoneme_lengths=torch.tensor([len(p) for p in phonemes]),
         teacher=teacher,
     )
@@ -104,11 +115,13 @@ def batches(
         taught = [bool(e.teachers) for e in drawn]
         ordered = [drawn[i] for i in np.lexsort((noisy_length, taught))]
         groups: list[list[Example]] = [[]]
+        longest = 0
         for example in ordered:
-            longest = max([e.length for e in groups[-1]] + [example.length])
+            longest = max(longest, example.length)
             full = longest * (len(groups[-1]) + 1) > batch_rows
             if groups[-1] and (full or bool(example.teachers) != bool(groups[-1][0].teachers)):
                 groups.append([])
+                longest = example.length
             groups[-1].append(example)
         for place in shared.permutation(ORDERED):
             yield from groups[place * len(groups) // ORDERED : (place + 1) * len(groups) // ORDERED]

@@ -20,10 +20,10 @@ from ..grammar.commands import CommandSet
 from ..grammar.graph import PhonemeGraph
 from ..intent import IntentDecoder
 from ..nn.intent_model import IntentModel
-from .feature_cache import ROWS_PER_SECOND
 from .forked import spread
 from .intent_trainer import IntentTrainingConfig
 from .posterior_bank import PosteriorBank
+from .rows import ROWS_PER_SECOND
 from .sentence_source import SentenceSource
 
 FALSE_ALARMS = 0.5

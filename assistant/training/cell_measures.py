@@ -14,7 +14,7 @@ from ..nn.acoustic_model import AcousticModel
 from .acoustic_trainer import evaluate
 from .batches import Example, collate
 from .cells import BLOCK, Budget, Speech, Trained, Variant, model_for, parameters
-from .feature_cache import ROWS_PER_SECOND
+from .rows import ROWS_PER_SECOND
 
 REACH = 100
 """Rows over which gradients are followed back; also the length of what compute is measured on."""

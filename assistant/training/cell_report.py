@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UsageError
 from .cells import LOG_MEL, VARIANTS, Variant
-from .feature_cache import ROWS_PER_SECOND
+from .rows import ROWS_PER_SECOND
 
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 NAMES = {"rnn": "Elman RNN", "gru": "GRU", "lstm": "LSTM", "transformer": "Transformer"}

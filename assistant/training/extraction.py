@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UsageError
-from ..features import FeatureExtractor
 from ..types import Samples
 from .augmentation import AugmentationConfig, Augmenter
 from .feature_cache import extract, unfinished
 from .manifest import Recording, Split, read_samples
+from .rows import RowMaker
 
 BABBLE = 200
 """Utterances of a process that background talkers are taken from."""
@@ -38,7 +38,7 @@ class Extraction:
         self,
         split: Split,
         folder: Path,
-        extractor: FeatureExtractor,
+        maker: RowMaker,
         copies: int = 1,
         seed: int = 1,
         rank: int = 0,
@@ -48,6 +48,7 @@ class Extraction:
 
         Args:
             split: what is extracted, by all processes. folder: of the cache.
+            maker: of its rows.
             copies: augmented ones of the training speech, besides the clean one.
             seed: of the augmentation.
             rank, world: which process this is, of how many.
@@ -55,7 +56,7 @@ class Extraction:
         Raises:
             UsageError: there is nothing to train on, or the cache is of other recordings.
         """
-        self.folder, self.extractor, self.seed, self.rank = folder, extractor, seed, rank
+        self.folder, self.maker, self.seed, self.rank = folder, maker, seed, rank
         training = by_length(split.training)[rank::world]
         held_out = by_length(split.held_out)[rank::world]
         if not split.training:
@@ -63,7 +64,7 @@ class Extraction:
         self.training = training
         self.parts = [Part("held-out", held_out, 0), Part("clean", training, 0)]
         self.parts += [Part(f"augmented-{n}", training, n) for n in range(1, copies + 1)]
-        self._refuse_another(_fingerprint(split, world, extractor.columns))
+        self._refuse_another(_fingerprint(split, world, maker.columns))
         if rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
             listed = "".join(f"{speaker}\n" for speaker in split.held_out_speakers)
@@ -89,7 +90,7 @@ class Extraction:
             done = extract(
                 part.recordings,
                 self.folder / part.name,
-                self.extractor,
+                self.maker,
                 self._change(part.copy, augmenter),
                 self.rank,
                 seed=self.seed + part.copy if part.copy else None,

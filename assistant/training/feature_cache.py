@@ -17,12 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..features import FeatureExtractor
 from ..types import Samples
 from .manifest import Recording, read_samples
-
-ROWS_PER_SECOND = 25
-"""Feature rows a second of speech: one per 40 ms."""
+from .rows import RowMaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +86,16 @@ def unfinished(recordings: Sequence[Recording], folder: Path, rank: int = 0) -> 
 def extract(
     recordings: Sequence[Recording],
     folder: Path,
-    extractor: FeatureExtractor,
+    maker: RowMaker,
     change: Callable[[Samples, int], Samples],
     rank: int = 0,
     batch_seconds: float = 60.0,
     seed: int | None = None,
 ) -> Iterator[float]:
-    """Write the log-mel of `recordings`, yielding the seconds of audio done after every batch.
+    """Write the rows of `recordings`, yielding the seconds of audio done after every batch.
 
     Args:
-        extractor: gives rows of stacked log-mel.
+        maker: makes rows of samples.
         change: augmentation of an utterance, given its position in `recordings`.
         batch_seconds: audio written at a time.
         seed: go through them in random order, so that an interrupted copy has all lengths.
@@ -112,14 +109,14 @@ def extract(
     if seed is not None:
         order = np.random.default_rng(seed).permutation(len(recordings)).tolist()
     with index_path.open("a", encoding="utf-8") as index, rows_path.open("ab") as rows:
-        rows.truncate(next_row * extractor.columns * 2)
+        rows.truncate(next_row * maker.columns * 2)
         missing = [i for i in order if i not in finished]
         for batch in _batches(missing, recordings, batch_seconds):
             entries = []
             for i in batch:
                 recording = recordings[i]
                 samples = change(read_samples(recording.path), i)
-                found = extractor.full_context(extractor.whole(samples))
+                found = maker.rows(samples)
                 rows.write(found.to(torch.float16).numpy().tobytes())
                 entry = {"place": i, "start": next_row, "length": len(found)}
                 entry |= {"text": recording.text, "speaker": recording.speaker}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 
@@ -22,32 +24,43 @@ class MaskingConfig:
     """Widest such band."""
 
 
-def mask(
+def masked(
     rows: Tensor,
     lengths: Tensor,
     frames_per_row: int | None,
     row_rate: float,
     config: MaskingConfig,
     rng: np.random.Generator,
-) -> None:
-    """Set stretches and bands of every utterance to its mean, in place.
+) -> Tensor:
+    """Rows with stretches and bands of every utterance set to its mean.
 
     Args:
         rows: (B, T, D). lengths: (B,), rows of each.
         frames_per_row: log-mel frames side by side in a row; None where a row is not log-mel.
         row_rate: rows a second.
     """
-    for utterance, count in zip(rows, lengths.tolist(), strict=True):
-        spoken = utterance[:count]
-        mean = spoken.mean(dim=0)
-        for _ in range(rng.poisson(config.time_masks_per_second * count / row_rate)):
-            width = int(rng.integers(0, config.time_mask_rows + 1))
-            begin = int(rng.integers(0, max(1, count - width)))
-            spoken[begin : begin + width] = mean
-        if frames_per_row is None:
-            continue
-        bands = spoken.view(count, frames_per_row, -1)
+    device, (count, longest, columns) = rows.device, rows.shape
+    inside = (torch.arange(longest) < lengths.cpu()[:, None]).to(device)[:, :, None]
+    spoken = lengths.to(device)[:, None, None]
+    mean = (rows * inside).sum(dim=1, keepdim=True) / spoken
+    hidden = np.zeros((count, longest), bool)
+    for utterance, length in zip(hidden, lengths.tolist(), strict=True):
+        for _ in range(rng.poisson(config.time_masks_per_second * length / row_rate)):
+            utterance[_stretch(length, config.time_mask_rows, rng)] = True
+    rows = torch.where(torch.from_numpy(hidden).to(device)[:, :, None] & inside, mean, rows)
+    if frames_per_row is None:
+        return rows
+    bands: npt.NDArray[np.bool_] = np.zeros((count, columns // frames_per_row), bool)
+    for utterance in bands:
         for _ in range(config.frequency_masks):
-            width = int(rng.integers(0, config.frequency_mask_bins + 1))
-            begin = int(rng.integers(0, bands.shape[2] - width))
-            bands[:, :, begin : begin + width] = spoken.mean()
+            utterance[_stretch(len(utterance), config.frequency_mask_bins, rng)] = True
+    level = mean.mean(dim=2, keepdim=True)
+    columns_hidden = torch.from_numpy(np.tile(bands, frames_per_row)).to(device)[:, None]
+    return torch.where(columns_hidden & inside, level, rows)
+
+
+def _stretch(length: int, widest: int, rng: np.random.Generator) -> slice:
+    """A random stretch inside of `length`."""
+    width = int(rng.integers(0, widest + 1))
+    begin = int(rng.integers(0, max(1, length - width)))
+    return slice(begin, begin + width)

@@ -103,10 +103,10 @@ def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, P
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if kept.get("language") == language:
             known = {text: tuple(said) for text, said in kept["texts"].items()}
-    phonemizer = Phonemizer(language)
     missing = [text for text in texts if text not in known]
-    known |= {text: phonemizer.phonemes(text) for text in missing}
     if missing:
+        phonemizer = Phonemizer(language)
+        known |= {text: phonemizer.phonemes(text) for text in missing}
         temporary = cache.with_suffix(f".{os.getpid()}.tmp")  # several processes may write at once
         kept = {"language": language, "texts": known}
         temporary.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")

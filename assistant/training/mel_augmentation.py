@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..config import FeatureConfig
 from ..features import LogMel, normalise
-from .batches import Batch
+from .batches import Batch, Example, collate
 from .manifest import read_samples
 
 FRAMES_PER_SECOND = 100
@@ -65,6 +65,11 @@ class MelAugmenter:
         self.config = config
         self.frames_per_row = frames_per_row
         self.noise = noise
+
+    def draw(self, examples: Sequence[Example], rng: np.random.Generator | None) -> Batch:
+        """`collate`, and another version of what it gives."""
+        batch = collate(examples, rng)
+        return batch if rng is None else self(batch, rng)
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Another version of a batch, with its teacher's posteriors at the same speed."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..bundle import (
     EncoderOrigin,
@@ -25,10 +25,8 @@ from ..nn.encoded_model import EncodedAcousticModel
 from ..nn.encoder import EncoderShape, StreamingEncoder
 from ..nn.low_rank import adapt, update_of
 from ..nn.precision import computes_bfloat16
-from .batches import Example, collate
+from .batches import Draw, Example, collate
 
-LOG_MEL_PER_ROW = 4
-"""Log-mel frames of 10 ms in a row of 40 ms."""
 HEAD = ("head.weight", "head.bias")
 """The acoustic model's parameters that have a row for every phoneme."""
 
@@ -41,6 +39,8 @@ class NetworkConfig:
     """What the acoustic model's layers are made of: rnn, gru, lstm or transformer."""
     hidden_size: int = 256
     """Units a direction of them; a Transformer's width."""
+    projection_size: int = 256
+    """Width of their input."""
     layers: int = 2
     """Layers over time."""
     dropout: float = 0.1
@@ -72,6 +72,7 @@ class Network:
                 adapt(front, config.rank, fast)
         shape = AcousticConfig(
             input_size=self.features.stack * front.shape.width,
+            projection_size=config.projection_size,
             cell=config.cell,
             hidden_size=config.hidden_size,
             layers=config.layers,
@@ -82,17 +83,26 @@ class Network:
             front, AcousticModel(shape), self.features.stack, self.features.left_context_rows
         )
 
-    def start_from(self, bundle: Path) -> None:
-        """Take the weights of a bundle of the same shape; an update it lacks starts afresh.
+    def start_from(self, bundle: Path) -> bool:
+        """Take the weights of a bundle; what it lacks starts afresh.
 
         The bundle may be of another language: phonemes of one name are taken for the same, and the
-        others start afresh.
+        others start afresh. Its update may be of a smaller rank, and stays what it is.
+
+        Returns:
+            Whether its acoustic model was taken: one of another shape starts afresh.
         """
         weights = read_weights(bundle / "acoustic.safetensors")
         ours = {n: v.float() for n, v in weights.items() if not n.startswith(ENCODER)}
         update = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
         fresh = self.module.acoustic.state_dict()
         theirs = {p: i for i, p in enumerate(read_inventory(bundle).phonemes)}
+        if update:
+            begun = self.module.encoder.state_dict()
+            wider = {n: _widened(v.float(), begun[n], n) for n, v in update.items()}
+            self.module.encoder.load_state_dict(wider, strict=False)
+        if _shapes(ours) != _shapes(fresh):
+            return False
         for name in HEAD:
             kept = [
                 ours[name][theirs[p]] if p in theirs else fresh[name][i]
@@ -100,19 +110,19 @@ class Network:
             ]
             ours[name] = torch.stack(kept)
         self.module.acoustic.load_state_dict(ours)
-        if update:
-            self.module.encoder.load_state_dict(
-                {n: v.float() for n, v in update.items()}, strict=False
-            )
+        return True
 
     @torch.inference_mode()
-    def take_statistics(self, examples: Sequence[Example], at_most: int = 100) -> None:
+    def take_statistics(
+        self, examples: Sequence[Example], draw: Draw = collate, at_most: int = 100
+    ) -> None:
         """Set the normalisation of the acoustic model's input from a sample of the training."""
         sample = np.random.default_rng(0).permutation(len(examples))[:at_most]
         rows = []
         for i in sample:
-            batch = collate([examples[i]], None)
-            rows.append(self.module.encode(batch.rows, batch.lengths)[0])
+            batch = draw([examples[i]], None)
+            lengths = batch.lengths.to(batch.rows.device)
+            rows.append(self.module.encode(batch.rows, lengths)[0])
         self.module.acoustic.normalise_as(torch.cat(rows))
 
     def write(self, folder: Path, language: str) -> None:
@@ -124,6 +134,20 @@ class Network:
             shared = file_hash(self._shared / "encoder.safetensors")
             origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
         write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {n: v.shape for n, v in weights.items() if n not in HEAD}
+
+
+def _widened(value: Tensor, begun: Tensor, name: str) -> Tensor:
+    """A tensor of an update of smaller rank in the place of one just begun: the same product."""
+    if value.shape == begun.shape:
+        return value
+    kind = name.rpartition(".")[2]
+    if kind == "down":
+        return torch.cat([value, begun[len(value) :]])
+    return torch.cat([value, begun[:, value.shape[1] :]], dim=1)
 
 
 def parameters_in_millions(module: nn.Module) -> float:

@@ -1,0 +1,146 @@
+"""Augmentation of waveforms a batch at a time, on the device that trains.
+
+What `augmentation.py` does to one utterance for a cache of copies, drawn from the same
+probabilities and ranges, but for the lossy codecs, which libsndfile has and a GPU has not. Speed is
+drawn for the batch, the rest for each utterance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torchaudio.functional as AF
+from torch import Tensor
+
+from ..types import SAMPLE_RATE, Samples
+from .augmentation import AugmentationConfig
+
+SIMULATED_SAMPLES = int(0.9 * SAMPLE_RATE)
+"""The longest simulated reverberation."""
+EVERYTHING_HZ = 1e5
+"""A limit of frequency that limits nothing."""
+FEWEST = 1e-9
+"""Added to levels that are divided by."""
+
+
+class BatchAugmenter:
+    """Draws augmented versions of batches of waveforms."""
+
+    def __init__(
+        self,
+        config: AugmentationConfig,
+        noises: Sequence[Samples],
+        responses: Sequence[Samples],
+        device: torch.device,
+    ) -> None:
+        """noises, responses: background recordings and room responses to draw from."""
+        self.config = config
+        self._noise = torch.from_numpy(np.concatenate(noises)).to(device) if noises else None
+        direct = [r[int(np.abs(r).argmax()) :] for r in responses]
+        longest = max([SIMULATED_SAMPLES, *map(len, direct)])
+        padded = [np.pad(r / np.abs(r).max(), (0, longest - len(r))) for r in direct]
+        self._rooms = torch.from_numpy(np.array(padded, np.float32).reshape(-1, longest)).to(device)
+
+    def at_another_speed(
+        self, speech: Tensor, lengths: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The batch (B, N) with its lengths (B,) at another speed, and pitch with it."""
+        factor = self.config.speeds[int(rng.integers(len(self.config.speeds)))]
+        if factor == 1.0:
+            return speech, lengths
+        origin = round(20 * factor)
+        return AF.resample(speech, origin, 20), lengths * 20 // origin
+
+    def __call__(self, speech: Tensor, lengths: Tensor, rng: np.random.Generator) -> Tensor:
+        """Another version of a batch.
+
+        Args:
+            speech: (B, N), silent where an utterance is over. lengths: (B,), samples of each.
+        """
+        config, device, count = self.config, speech.device, len(speech)
+        inside = torch.arange(speech.shape[1], device=device) < lengths.to(device)[:, None]
+
+        def chance(probability: float) -> Tensor:
+            return torch.from_numpy(rng.random(count) < probability).to(device)[:, None]
+
+        def uniform(lowest: float, highest: float) -> Tensor:
+            drawn = rng.uniform(lowest, highest, count).astype(np.float32)
+            return torch.from_numpy(drawn).to(device)[:, None]
+
+        in_room = chance(config.reverberation)
+        heard = torch.where(in_room, convolved(speech, self._drawn_rooms(count, rng)), speech)
+        heard = heard * inside
+        level = root_mean_square(heard, inside)
+        noise = self._background(speech, rng) * inside
+        snr = level / (root_mean_square(noise, inside) + FEWEST)
+        gain = snr * 10 ** (-uniform(*config.snr_db) / 20)
+        heard = heard + chance(config.noise) * gain * noise
+        cutoff = torch.where(chance(config.band_limit), uniform(3000, 6000), EVERYTHING_HZ)
+        heard = low_passed(heard, cutoff)
+        wanted = 10 ** (uniform(*config.level_db) / 20)
+        heard = heard * wanted / (root_mean_square(heard, inside) + FEWEST)
+        loudest = heard.abs().amax(dim=1, keepdim=True)
+        clipped = loudest * torch.where(chance(config.clipping), uniform(0.2, 0.6), 1.0)
+        limit = clipped.clamp(max=1.0)
+        return heard.clamp(min=-limit, max=limit) * inside
+
+    def _background(self, speech: Tensor, rng: np.random.Generator) -> Tensor:
+        """Something else to hear for each utterance, as long as the batch."""
+        count, samples = speech.shape
+        talkers = torch.from_numpy(rng.integers(1, 5, count)).to(speech.device)[:, None]
+        babble = torch.zeros_like(speech)
+        for number in range(1, 5):
+            babble += speech.roll(number, 0) * (talkers >= number)
+        if self._noise is None or len(self._noise) <= samples:
+            return babble
+        begins = torch.from_numpy(rng.integers(0, len(self._noise) - samples, count))
+        places = begins.to(speech.device)[:, None] + torch.arange(samples, device=speech.device)
+        among_people = torch.from_numpy(rng.random(count) < self.config.babble)
+        return torch.where(among_people.to(speech.device)[:, None], babble, self._noise[places])
+
+    def _drawn_rooms(self, count: int, rng: np.random.Generator) -> Tensor:
+        """(count, L) responses: measured ones, and ones simulated as `simulated_room` does."""
+        device, samples = self._rooms.device, self._rooms.shape[1]
+
+        def uniform(lowest: float, highest: float) -> Tensor:
+            drawn = rng.uniform(lowest, highest, count).astype(np.float32)
+            return torch.from_numpy(drawn).to(device)[:, None]
+
+        time = torch.arange(samples, device=device) / SAMPLE_RATE
+        decay_s = uniform(0.15, 0.9)
+        tails = torch.randn(count, samples, device=device) * 10 ** (-3 * time / decay_s)
+        tails = tails * (time >= uniform(0.002, 0.012)) * (time < decay_s)
+        ratio = 10 ** (-uniform(-6, 12) / 20)
+        rooms = tails * ratio / (tails.square().sum(dim=1, keepdim=True) + FEWEST).sqrt()
+        rooms[:, 0] = 1.0
+        if len(self._rooms):
+            measured = torch.from_numpy(rng.random(count) < self.config.measured).to(device)
+            which = torch.from_numpy(rng.integers(len(self._rooms), size=count)).to(device)
+            rooms = torch.where(measured[:, None], self._rooms[which], rooms)
+        return rooms
+
+
+def root_mean_square(samples: Tensor, inside: Tensor) -> Tensor:
+    """(B, 1): the level of each utterance (B, N), where `inside`."""
+    power = (samples.square() * inside).sum(dim=1) / inside.sum(dim=1).clamp(min=1)
+    return power.sqrt()[:, None]
+
+
+def convolved(samples: Tensor, responses: Tensor) -> Tensor:
+    """Waveforms (B, N) in rooms (B, L) whose direct sound comes first; as long as before."""
+    size = 2 ** (samples.shape[1] + responses.shape[1]).bit_length()
+    spectrum = torch.fft.rfft(samples, size) * torch.fft.rfft(responses, size)
+    heard: Tensor = torch.fft.irfft(spectrum, size)
+    return heard[:, : samples.shape[1]]
+
+
+def low_passed(samples: Tensor, cutoff: Tensor) -> Tensor:
+    """Waveforms (B, N) without what lies above cutoff (B, 1) Hz, with a soft edge."""
+    size = 2 ** (samples.shape[1]).bit_length()
+    spectrum = torch.fft.rfft(samples, size)
+    frequency = torch.fft.rfftfreq(size, 1 / SAMPLE_RATE, device=samples.device)
+    spectrum = spectrum * torch.sigmoid((cutoff - frequency) / 100)
+    heard: Tensor = torch.fft.irfft(spectrum, size)
+    return heard[:, : samples.shape[1]]

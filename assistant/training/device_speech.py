@@ -1,0 +1,98 @@
+"""All speech of a training in the memory of the device that trains, every draw heard anew.
+
+Thirty hours are 3.5 GB of samples. Batches are gathered, augmented and made log-mel where they are
+learnt from, so that nothing waits for a processor or a disk; a teacher hears what its student
+hears, at the same speed but clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..config import FeatureConfig
+from ..features import LogMel, normalise
+from ..nn.precision import fastest
+from .batch_augmentation import BatchAugmenter
+from .batches import Batch, Example, labelled
+from .feature_cache import CachedUtterance
+from .rows import LOG_MEL_PER_ROW, SAMPLES_PER_ROW
+
+CLEAN = 0.25
+"""Share of the utterances that are heard as they are, but for the speed."""
+
+
+class DeviceSpeech:
+    """Draws batches of log-mel from cached samples (`SampleRows`)."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        device: torch.device,
+        augmenter: BatchAugmenter,
+        teacher: nn.Module | None = None,
+    ) -> None:
+        """Bring the first copy of all examples to the device.
+
+        Args:
+            teacher: log-mel rows and lengths to log-posteriors; None learns from texts alone.
+        """
+        self.device, self.augmenter, self.teacher = device, augmenter, teacher
+        self.log_mel = LogMel(FeatureConfig(), device)
+        self._begins: dict[CachedUtterance, int] = {}
+        rows, begin = [], 0
+        for example in examples:
+            cache, utterance = example.copies[0]
+            self._begins[utterance] = begin
+            rows.append(torch.from_numpy(np.array(cache.rows(utterance))))
+            begin += utterance.length
+        self._rows = torch.cat(rows).to(device)
+
+    @torch.no_grad()
+    def draw(self, examples: Sequence[Example], rng: np.random.Generator | None) -> Batch:
+        """A batch of log-mel rows; without a generator of clean speech, and without a teacher."""
+        speech, lengths = self._gathered([e.copies[0][1] for e in examples])
+        teacher = None
+        if rng is not None:
+            speech, lengths = self.augmenter.at_another_speed(speech, lengths, rng)
+        rows = -(-lengths // SAMPLES_PER_ROW)
+        speech = _of_length(speech, int(rows.max()) * SAMPLES_PER_ROW)
+        if rng is not None:
+            if self.teacher is not None:
+                teacher = self._taught(self.teacher, self._log_mel(speech, rows), rows)
+            kept = torch.from_numpy(rng.random(len(speech)) < CLEAN).to(self.device)[:, None]
+            speech = torch.where(kept, speech, self.augmenter(speech, lengths, rng))
+        return labelled(self._log_mel(speech, rows), rows, examples, teacher)
+
+    def _gathered(self, utterances: Sequence[CachedUtterance]) -> tuple[Tensor, Tensor]:
+        """Samples (B, N), silent where an utterance is over, and lengths (B,) in samples."""
+        lengths = torch.tensor([u.length for u in utterances])
+        begins = torch.tensor([self._begins[u] for u in utterances])
+        offsets = torch.arange(int(lengths.max()))
+        places = (begins[:, None] + offsets).clamp(max=len(self._rows) - 1).to(self.device)
+        inside = (offsets < lengths[:, None]).to(self.device)
+        samples = self._rows[places].float() * inside[:, :, None]
+        return samples.flatten(1), lengths * SAMPLES_PER_ROW
+
+    def _log_mel(self, speech: Tensor, rows: Tensor) -> Tensor:
+        """(B, T, 4 · bins), normalised as `FeatureExtractor.full_context` does; 0 for padding."""
+        frames = self.log_mel.whole(speech)
+        inside = torch.arange(frames.shape[1], device=self.device) // LOG_MEL_PER_ROW
+        inside = (inside < rows.to(self.device)[:, None])[:, :, None]
+        loudest = frames.masked_fill(~inside, -torch.inf).amax(dim=(1, 2), keepdim=True)
+        normalised = normalise(frames, loudest) * inside
+        return normalised.reshape(len(speech), frames.shape[1] // LOG_MEL_PER_ROW, -1)
+
+    def _taught(self, teacher: nn.Module, log_mel: Tensor, rows: Tensor) -> Tensor:
+        with fastest(self.device):
+            log_probs: Tensor = teacher(log_mel, rows.to(self.device))
+        return log_probs.float()
+
+
+def _of_length(speech: Tensor, samples: int) -> Tensor:
+    """(B, N) cut or padded with silence to (B, samples)."""
+    missing = max(0, samples - speech.shape[1])
+    return torch.nn.functional.pad(speech, (0, missing))[:, :samples]

@@ -1,0 +1,164 @@
+"""Speech kept on the device that trains: as it is in a cache, and what is drawn of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import pad
+
+from assistant.training.augmentation import AugmentationConfig, convolve, low_pass
+from assistant.training.batch_augmentation import (
+    BatchAugmenter,
+    convolved,
+    low_passed,
+    root_mean_square,
+)
+from assistant.training.batches import Example
+from assistant.training.device_speech import DeviceSpeech
+from assistant.training.extraction import Extraction
+from assistant.training.feature_cache import FeatureCache
+from assistant.training.manifest import Recording, Split, read_samples
+from assistant.training.rows import LogMelRows, SampleRows
+
+CPU = torch.device("cpu")
+COFFEE = sorted((Path(__file__).parent / "data" / "recordings" / "coffee").glob("*.flac"))[:3]
+NOTHING = AugmentationConfig(
+    speeds=(1.0,),
+    reverberation=0.0,
+    noise=0.0,
+    band_limit=0.0,
+    level_db=(-35.0, -35.0),
+    clipping=0.0,
+)
+
+
+def cache_of(folder, maker):
+    recordings = [
+        Recording(path, "one", str(i), "coffee", len(read_samples(path)) / 16_000)
+        for i, path in enumerate(COFFEE)
+    ]
+    list(Extraction(Split(tuple(recordings), ()), folder, maker, copies=0).run())
+    return FeatureCache(folder / "clean", maker.columns)
+
+
+@pytest.fixture
+def examples(tmp_path):
+    cache = cache_of(tmp_path / "samples", SampleRows())
+    return [Example(((cache, u),), (1, 2, 3)) for u in cache.utterances]
+
+
+def speech_of(examples, config=NOTHING, teacher=None, noises=(), responses=()):
+    return DeviceSpeech(examples, CPU, BatchAugmenter(config, noises, responses, CPU), teacher)
+
+
+def difference(found, expected):
+    """By how much log-mel differs where it is loud, but for the level of each utterance."""
+    each = []
+    for one, other in zip(found, expected, strict=True):
+        loud = other > other.max() - 0.75
+        each.append(float((one - other)[loud].std()))
+    return max(each)
+
+
+def test_the_log_mel_is_that_of_a_cache(examples, tmp_path):
+    kept = cache_of(tmp_path / "log-mel", LogMelRows())
+    batch = speech_of(examples).draw(examples, None)
+    assert batch.lengths.tolist() == [u.length for u in kept.utterances]
+    assert batch.teacher is None
+    for rows, utterance in zip(batch.rows, kept.utterances, strict=True):
+        expected = torch.from_numpy(kept.rows(utterance).astype(np.float32))
+        last = len(expected) - 1  # its end is reflected there and silent here
+        # What is quietest is lost in float16 samples: a hundredth of the range of log-mel.
+        assert (rows[:last] - expected[:last]).abs().mean() < 0.01
+        assert rows[len(expected) :].abs().sum() == 0
+
+
+def test_nothing_drawn_changes_nothing(examples):
+    speech = speech_of(examples)
+    batch = speech.draw(examples, np.random.default_rng(1))
+    expected = speech.draw(examples, None)
+    assert difference(batch.rows, expected.rows) < 0.01
+
+
+def test_every_draw_is_another_and_padding_stays_silent(examples):
+    rng = np.random.default_rng(1)
+    hum = rng.standard_normal(200_000).astype(np.float32)
+    speech = speech_of(examples, AugmentationConfig(), noises=[hum])
+    first, second = speech.draw(examples, rng), speech.draw(examples, rng)
+    for batch in (first, second):
+        assert torch.isfinite(batch.rows).all()
+        for rows, length in zip(batch.rows, batch.lengths, strict=True):
+            assert rows[int(length) :].abs().sum() == 0
+    assert first.rows.shape != second.rows.shape or not torch.equal(first.rows, second.rows)
+
+
+def test_speech_gets_shorter_where_it_is_faster(examples):
+    faster = speech_of(examples, replace(NOTHING, speeds=(1.25,)))
+    before = faster.draw(examples, None).lengths
+    after = faster.draw(examples, np.random.default_rng(1)).lengths
+    assert ((before / after - 1.25).abs() < 0.03).all()
+
+
+def test_a_teacher_hears_the_clean_speech_at_the_same_speed(examples):
+    heard = []
+
+    class Teacher(torch.nn.Module):
+        def forward(self, rows, lengths):
+            heard.append((rows, lengths))
+            return torch.log_softmax(torch.zeros(*rows.shape[:2], 5), dim=-1)
+
+    noise = np.random.default_rng(2).standard_normal(200_000).astype(np.float32)
+    noisy = replace(NOTHING, speeds=(0.8,), noise=1.0, babble=0.0, snr_db=(0.0, 0.0))
+    speech = speech_of(examples, noisy, Teacher(), [noise])
+    batch = speech.draw(examples, np.random.default_rng(1))
+    ((rows, lengths),) = heard
+    assert torch.equal(lengths, batch.lengths)
+    assert batch.teacher.shape == (*batch.rows.shape[:2], 5)
+    quiet = speech_of(examples, replace(NOTHING, speeds=(0.8,)))
+    expected = quiet.draw(examples, np.random.default_rng(1))
+    assert difference(rows, expected.rows) < 0.01
+    assert difference(batch.rows, rows) > 0.05
+
+
+def test_noise_is_as_loud_as_it_was_drawn():
+    rng = np.random.default_rng(1)
+    hum = rng.standard_normal(100_000).astype(np.float32)
+    config = replace(NOTHING, noise=1.0, babble=0.0, snr_db=(6.0, 6.0))
+    tone = torch.sin(torch.arange(16_000) * 0.1)[None] * 0.1
+    heard = BatchAugmenter(config, [hum], [], CPU)(tone, torch.tensor([16_000]), rng)
+    share = float((heard * tone).sum() / (heard.norm() * tone.norm()))
+    assert share**2 == pytest.approx(1 / (1 + 10**-0.6), abs=0.03)
+
+
+def test_a_measured_room_begins_with_the_direct_sound():
+    response = np.zeros(500, np.float32)
+    response[100], response[300] = 2.0, 1.0
+    config = replace(NOTHING, reverberation=1.0, measured=1.0)
+    click = torch.zeros(1, 2000)
+    click[0, 50] = 1.0
+    augmenter = BatchAugmenter(config, [], [response], CPU)
+    heard = augmenter(click, torch.tensor([2000]), np.random.default_rng(1))[0]
+    assert heard.abs().topk(2).indices.tolist() == [50, 250]
+    assert heard[250] / heard[50] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_batches_are_convolved_and_filtered_as_one_utterance_is():
+    rng = np.random.default_rng(3)
+    samples = rng.standard_normal(3000).astype(np.float32)
+    response = (rng.standard_normal(400) * 0.1).astype(np.float32)
+    response[0] = 1.0
+    found = convolved(torch.from_numpy(samples)[None], torch.from_numpy(response)[None])[0]
+    np.testing.assert_allclose(found.numpy(), convolve(samples, response), atol=1e-4)
+    filtered = low_passed(torch.from_numpy(samples)[None], torch.tensor([[4000.0]]))[0]
+    expected = low_pass(samples, 4000.0)
+    assert np.abs(filtered.numpy() - expected)[500:2500].mean() < 0.05 * expected.std()
+
+
+def test_levels_are_those_of_what_was_said():
+    speech = torch.tensor([[1.0, -1.0, 1.0, -1.0], [2.0, 2.0, 0.0, 0.0]])
+    inside = torch.tensor([[True] * 4, [True, True, False, False]])
+    torch.testing.assert_close(
+        root_mean_square(pad(speech, (0, 2)), pad(inside, (0, 2))), torch.tensor([[1.0], [2.0]])
+    )
