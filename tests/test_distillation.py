@@ -9,9 +9,9 @@ import tiny_bundle
 import torch
 
 from assistant.bundle import read_acoustic
-from assistant.training.acoustic_trainer import distillation_loss
 from assistant.training.batches import Batch, batches, collate
 from assistant.training.feature_cache import FeatureCache
+from assistant.training.losses import distillation_loss
 from assistant.training.material import read_material
 from assistant.training.pieces import cut
 from assistant.training.posteriors import extract_posteriors, network_of, score

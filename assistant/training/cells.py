@@ -18,9 +18,9 @@ from ..config import AcousticConfig
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
 from ..nn.precision import fastest
-from .acoustic_trainer import ctc_loss
 from .batches import Example, batches, collate
 from .feature_cache import CachedUtterance
+from .losses import ctc_loss
 
 LOG_MEL, ENCODER = "log-mel", "encoder"
 BLOCK = (16, 8)
