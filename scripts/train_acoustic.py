@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from dataclasses import Field, fields
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
 
 def main() -> None:
     """Read, train, write."""
+    began = time.perf_counter()
     arguments, config, network_config = parse_arguments()
     is_first = os.environ.get("RANK", "0") == "0"
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
@@ -163,8 +165,9 @@ def main() -> None:
     torch.manual_seed(config.seed)
     draw = drawing(arguments, material, device)
     network = Network(network_config, arguments.encoder, material.inventory)
+    is_begun = bool(arguments.initial) and network.start_from(arguments.initial)
     network.module.to(device)
-    if not arguments.initial or not network.start_from(arguments.initial):
+    if not is_begun:
         network.take_statistics(material.training, draw)
     trainer = AcousticTrainer(
         network.module,
@@ -185,7 +188,7 @@ def main() -> None:
             f"{millions:.2f} M parameters, {until}",
             flush=True,
         )
-    trainer.run()
+    trainer.run(began)
     if is_first:
         plot_log(arguments.checkpoints / "log.csv")
         network.module.load_state_dict(trainer.average)

@@ -31,7 +31,7 @@ from assistant.training.metrics import ErrorRate, greedy_phonemes, phoneme_error
 HERE = Path(__file__).parent
 MANIFEST = HERE.parent / "tests/data/recordings/train-tiny.jsonl"
 LANGUAGE = "en-us"
-NETWORK = "--stem-width 64 --layers 1 --hidden-size 64 --dropout 0 --rarest 1"
+NETWORK = "--stem-width 64 --layers 1 --hidden-size 64 --projection-size 256 --dropout 0 --rarest 1"
 TRAINING = (
     "--batch-rows 250 --learning-rate 0.005 --encoder-learning-rate 0.005 --warm-up 20 "
     "--average 0.9 --evaluate-every 100"

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from script_support import load_script
 from torch.nn.functional import pad
 
+from assistant.bundle import read_acoustic
 from assistant.training.augmentation import AugmentationConfig, convolve, low_pass
 from assistant.training.batch_augmentation import (
     BatchAugmenter,
@@ -162,3 +164,23 @@ def test_levels_are_those_of_what_was_said():
     torch.testing.assert_close(
         root_mean_square(pad(speech, (0, 2)), pad(inside, (0, 2))), torch.tensor([[1.0], [2.0]])
     )
+
+
+def test_the_scripts_train_on_samples(tmp_path, monkeypatch):
+    """What a GPU does, on a processor: samples cached, heard anew, a bundle that can be read."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    cache, bundle = tmp_path / "cache", tmp_path / "bundle"
+
+    def run(name, *arguments):
+        monkeypatch.setattr("sys.argv", [name, *map(str, arguments)])
+        load_script(name, monkeypatch).main()
+
+    manifest = COFFEE[0].parent.parent / "train-tiny.jsonl"
+    run("extract_features", "--samples", "--copies", 0, "--manifest", manifest, "--output", cache)
+    network = "--stem-width 16 --layers 1 --hidden-size 8 --projection-size 8 --rarest 1"
+    train = ["--samples", "--cache", cache, "--language", "en-us", "--device", "cpu"]
+    train += ["--checkpoints", tmp_path / "run", *network.split(), "--batch-rows", 500]
+    run("train_acoustic", *train, "--bundle", bundle, "--passes", 1)
+    teacher = ["--teacher-bundle", bundle, "--initial", bundle, "--passes", 2]
+    run("train_acoustic", *train, "--bundle", tmp_path / "taught", *teacher)
+    assert read_acoustic(tmp_path / "taught").phonemes == read_acoustic(bundle).phonemes

@@ -170,6 +170,11 @@ def test_training_ends_when_its_time_is_over(examples, tmp_path, monkeypatch):
     again._resume()
     assert again.seconds == short.seconds
 
+    late = trainer(examples, tmp_path / "late", passes=60)
+    late.config = short.config
+    late.run(began=-1e6)  # reading the speech took all of the time
+    assert late.update == 1
+
 
 def test_truncation_cuts_the_errors_and_not_the_state():
     torch.manual_seed(0)

@@ -133,8 +133,13 @@ class AcousticTrainer:
         self.update, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self) -> None:
-        """Train to the end, going on from a checkpoint where there is one."""
+    def run(self, began: float | None = None) -> None:
+        """Train to the end, going on from a checkpoint where there is one.
+
+        Args:
+            began: since when the configured minutes count, by `time.perf_counter`: reading the
+                speech takes some of them. By default they count from now.
+        """
         self._resume()
         rng = np.random.default_rng([self.config.seed, self.rank, self.update])
         torch.manual_seed(self.config.seed + self.update)
@@ -143,7 +148,7 @@ class AcousticTrainer:
         source = batches(self.training, self.config.batch_rows, rng, shared)
         begin, rows = time.perf_counter(), 0
         losses: list[Tensor] = []
-        before = self.seconds
+        before = self.seconds + (begin - began if began is not None else 0.0)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

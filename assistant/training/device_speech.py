@@ -43,13 +43,16 @@ class DeviceSpeech:
         self.device, self.augmenter, self.teacher = device, augmenter, teacher
         self.log_mel = LogMel(FeatureConfig(), device)
         self._begins: dict[CachedUtterance, int] = {}
-        rows, begin = [], 0
+        size = (sum(e.length for e in examples), SAMPLES_PER_ROW)
+        # Filled piece by piece: there is never a second copy of hours of speech in memory.
+        self._rows = torch.empty(size, dtype=torch.float16, device=device)
+        begin = 0
         for example in examples:
             cache, utterance = example.copies[0]
             self._begins[utterance] = begin
-            rows.append(torch.from_numpy(np.array(cache.rows(utterance))))
+            samples = torch.from_numpy(np.array(cache.rows(utterance)))
+            self._rows[begin : begin + utterance.length] = samples.to(device)
             begin += utterance.length
-        self._rows = torch.cat(rows).to(device)
 
     @torch.no_grad()
     def draw(self, examples: Sequence[Example], rng: np.random.Generator | None) -> Batch:

@@ -37,15 +37,15 @@ class NetworkConfig:
 
     cell: str = "gru"
     """What the acoustic model's layers are made of: rnn, gru, lstm or transformer."""
-    hidden_size: int = 256
+    hidden_size: int = 384
     """Units a direction of them; a Transformer's width."""
-    projection_size: int = 256
+    projection_size: int = 512
     """Width of their input."""
     layers: int = 2
     """Layers over time."""
-    dropout: float = 0.1
+    dropout: float = 0.15
     """Between them."""
-    rank: int = 32
+    rank: int = 64
     """Of the low-rank update of every matrix of the shared encoder; 0 leaves it as it is."""
     stem_width: int = 0
     """Width of a convolutional stem of the bundle's own in the place of the shared encoder."""
