@@ -73,6 +73,13 @@ def parse_arguments() -> argparse.Namespace:
         "of these all recordings are taken",
     )
     parser.add_argument(
+        "--apart",
+        nargs="*",
+        default=[],
+        help="corpora measured by themselves, and not for delays and noise:\n"
+        "people of theirs may be among the clips that were trained on without a speaker's name",
+    )
+    parser.add_argument(
         "--sample", type=int, default=10**6, help="of these for delays and noise, at random"
     )
     parser.add_argument(
@@ -114,9 +121,14 @@ def main() -> None:
     else:
         listed = (arguments.bundle / "held_out_speakers.txt").read_text(encoding="utf-8")
         speakers = set(listed.split("\n")) - {""}
-    table = choose([r for r in recordings if r.corpus.startswith(arguments.table)], speakers, 10**6)
+
+    def is_table(recording: Recording) -> bool:
+        corpus = recording.corpus
+        return corpus.startswith(arguments.table) and corpus not in arguments.apart
+
+    table = choose([r for r in recordings if is_table(r)], speakers, 10**6)
     table = [table[i] for i in np.random.default_rng(0).permutation(len(table))]
-    others = [r for r in recordings if not r.corpus.startswith(arguments.table)]
+    others = [r for r in recordings if not is_table(r)]
     by_corpus: dict[str, list[Recording]] = {arguments.table: table}
     for recording in choose(others, speakers, arguments.at_most):
         by_corpus.setdefault(family(recording.corpus), []).append(recording)
