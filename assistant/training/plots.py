@@ -29,7 +29,8 @@ def plot_log(log: Path) -> Path | None:
     for corpus in corpora:
         right.plot(updates, [float(row[corpus]) for row in rows], label=corpus)
     right.set(xlabel="update", ylabel="phoneme error, held-out speakers", ylim=(0, None))
-    right.legend(fontsize="small", frameon=False)
+    if corpora:
+        right.legend(fontsize="small", frameon=False)
     path = log.with_suffix(".png")
     figure.savefig(path, dpi=120)
     plt.close(figure)
