@@ -29,6 +29,7 @@ from assistant.training.augmentation import AugmentationConfig
 from assistant.training.batch_augmentation import BatchAugmenter
 from assistant.training.batches import Draw, collate
 from assistant.training.device_speech import DeviceSpeech
+from assistant.training.machine import own_device
 from assistant.training.manifest import audio_files, held_out_noise, read_samples
 from assistant.training.material import RAREST, Material, read_material
 from assistant.training.mel_augmentation import MelAugmentationConfig, MelAugmenter, noise_power
@@ -130,6 +131,11 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
             name = "--" + field.name.replace("_", "-")
             parser.add_argument(name, type=type(field.default), default=field.default)
     found = parser.parse_args()
+    if found.samples and (found.augment or found.teacher or found.pieces):
+        parser.error(
+            "--samples changes every draw itself, and the teacher listens along; "
+            "leave out --augment, --teacher and --pieces"
+        )
     training = TrainingConfig(
         **{f.name: getattr(found, f.name) for f in plain_fields(TrainingConfig)}
     )
@@ -145,7 +151,7 @@ def main() -> None:
     alone = os.environ.get("WORLD_SIZE", "1") == "1"
     cores = os.cpu_count() or 1 if alone else 1
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores)))
-    device = torch.device(arguments.device)
+    device = own_device(arguments.device)
     source = arguments.teacher_bundle or arguments.initial
     known = read_inventory(source) if source else None
     inventory = known.phonemes if known and known.language == arguments.language else ()
@@ -167,6 +173,8 @@ def main() -> None:
     network = Network(network_config, arguments.encoder, material.inventory)
     is_begun = bool(arguments.initial) and network.start_from(arguments.initial)
     network.module.to(device)
+    if arguments.initial and not is_begun and is_first:
+        print(f"{arguments.initial}: its acoustic model has another shape; that begins afresh")
     if not is_begun:
         network.take_statistics(material.training, draw)
     trainer = AcousticTrainer(

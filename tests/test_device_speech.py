@@ -10,6 +10,7 @@ from script_support import load_script
 from torch.nn.functional import pad
 
 from assistant.bundle import read_acoustic
+from assistant.errors import UsageError
 from assistant.training.augmentation import AugmentationConfig, convolve, low_pass
 from assistant.training.batch_augmentation import (
     BatchAugmenter,
@@ -21,6 +22,7 @@ from assistant.training.batches import Example
 from assistant.training.device_speech import DeviceSpeech
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
+from assistant.training.machine import own_device
 from assistant.training.manifest import Recording, Split, read_samples
 from assistant.training.rows import LogMelRows, SampleRows
 
@@ -184,3 +186,16 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch):
     teacher = ["--teacher-bundle", bundle, "--initial", bundle, "--passes", 2]
     run("train_acoustic", *train, "--bundle", tmp_path / "taught", *teacher)
     assert read_acoustic(tmp_path / "taught").phonemes == read_acoustic(bundle).phonemes
+
+    with pytest.raises(UsageError, match="640 columns, not 320"):
+        run("train_acoustic", *[a for a in train if a != "--samples"], "--bundle", bundle)
+    with pytest.raises(SystemExit):
+        run("train_acoustic", *train, "--bundle", bundle, "--augment")
+
+
+def test_every_process_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert own_device("cuda") == torch.device("cuda", 2)
+    assert own_device("cpu") == CPU
+    monkeypatch.delenv("LOCAL_RANK")
+    assert own_device("cuda") == torch.device("cuda", 0)

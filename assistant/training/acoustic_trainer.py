@@ -103,7 +103,7 @@ class AcousticTrainer:
             model: rows, lengths, centre, look-ahead, truncation to log-posteriors; its `encoder`,
                 where it has one, learns at a rate of its own.
             training: examples of all processes. held_out: examples a corpus.
-            folder: where the checkpoint and the log are kept.
+            folder: where the checkpoint and the log are kept. device: of this process.
             frames_per_row: log-mel frames side by side in a row; None where rows are the encoder's.
             draw: makes a batch of examples; by default of the copies in the cache.
         """
@@ -113,8 +113,6 @@ class AcousticTrainer:
         )
         if self.world > 1:
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        if device.type == "cuda":  # every process of this machine has a GPU of its own
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         self.config, self.folder, self.device = config, folder, device
         self.model = model.to(device)
         self.average = {n: p.detach().clone() for n, p in model.state_dict().items()}
@@ -159,11 +157,13 @@ class AcousticTrainer:
             task = progress.add_task(
                 "training", total=self.updates, completed=self.update, state=""
             )
-            while (share := self._share()) < 1:
+            share = self._share()
+            while share < 1:
                 batch = self.draw(next(source), rng)
                 losses.append(self._step(network, batch, rng, share))
                 self.seconds = before + time.perf_counter() - begin
                 rows += int(batch.lengths.sum()) * self.world
+                share = self._share()
                 progress.update(task, completed=share * self.updates)
                 rate = rows / ROWS_PER_SECOND / (time.perf_counter() - begin)
                 if self.update % REPORT_EVERY == 0:
@@ -172,7 +172,7 @@ class AcousticTrainer:
                     progress.update(task, state=state)
                     if self.rank == 0 and not progress.console.is_terminal:
                         progress.console.print(f"{self.update}, {share:.1%}: {state}")
-                if self.update % self.config.evaluate_every == 0 or self._share() >= 1:
+                if self.update % self.config.evaluate_every == 0 or share >= 1:
                     self._evaluate_and_save(float(torch.stack(losses).mean()), rate)
                     losses = []
         if self.world > 1:

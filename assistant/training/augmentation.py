@@ -20,6 +20,19 @@ from ..types import SAMPLE_RATE, Samples
 CODECS = (("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"), ("WAV", "ULAW"), ("WAV", "GSM610"))
 """libsndfile's containers and codecs of lossy links; the first two compress as much as they can."""
 
+TALKERS = (1, 4)
+"""People who talk in the background, fewest and most."""
+CUTOFF_HZ = (3000.0, 6000.0)
+"""Limits of narrow-band microphones and links."""
+CLIPPED_AT = (0.2, 0.6)
+"""Share of the loudest sample at which an overdriven input clips."""
+REVERBERATION_TIME_S = (0.15, 0.9)
+"""Of simulated rooms: until the tail has decayed by 60 dB."""
+ONSET_S = (0.002, 0.012)
+"""Of simulated rooms: from the direct sound to the beginning of the tail."""
+DIRECT_TO_REVERBERANT_DB = (-6.0, 12.0)
+"""Of simulated rooms."""
+
 
 @dataclass(frozen=True)
 class AugmentationConfig:
@@ -72,10 +85,10 @@ class Augmenter:
         if rng.random() < config.noise:
             copy = mix(copy, self._background(len(copy), rng), rng.uniform(*config.snr_db))
         if rng.random() < config.band_limit:
-            copy = low_pass(copy, float(rng.uniform(3000, 6000)))
+            copy = low_pass(copy, float(rng.uniform(*CUTOFF_HZ)))
         copy = copy * (10 ** (rng.uniform(*config.level_db) / 20) / (root_mean_square(copy) + 1e-9))
         if rng.random() < config.clipping:
-            limit = np.abs(copy).max() * rng.uniform(0.2, 0.6)
+            limit = np.abs(copy).max() * rng.uniform(*CLIPPED_AT)
             copy = np.clip(copy, -limit, limit)
         if rng.random() < config.codec:
             copy = coded(copy, CODECS[int(rng.integers(len(CODECS)))])
@@ -96,7 +109,8 @@ class Augmenter:
 
     def _background(self, length: int, rng: np.random.Generator) -> Samples:
         if self.speech and (not self.noises or rng.random() < self.config.babble):
-            talkers = [excerpt(self.speech, length, rng) for _ in range(rng.integers(1, 5))]
+            count = rng.integers(*TALKERS, endpoint=True)
+            talkers = [excerpt(self.speech, length, rng) for _ in range(count)]
             babble: Samples = np.sum(talkers, axis=0, dtype=np.float32)
             return babble
         return excerpt(self.noises, length, rng)
@@ -132,13 +146,13 @@ def convolve(samples: Samples, response: Samples) -> Samples:
 
 def simulated_room(rng: np.random.Generator) -> Samples:
     """A room response: direct sound, then noise that decays exponentially (Polack 1988)."""
-    reverberation_time = rng.uniform(0.15, 0.9)
+    reverberation_time = rng.uniform(*REVERBERATION_TIME_S)
     length = int(reverberation_time * SAMPLE_RATE)
     time = np.arange(length) / SAMPLE_RATE
     tail = rng.standard_normal(length) * 10 ** (-3 * time / reverberation_time)
-    onset = int(rng.uniform(0.002, 0.012) * SAMPLE_RATE)
+    onset = int(rng.uniform(*ONSET_S) * SAMPLE_RATE)
     tail[:onset] = 0
-    direct_to_reverberant_db = rng.uniform(-6, 12)
+    direct_to_reverberant_db = rng.uniform(*DIRECT_TO_REVERBERANT_DB)
     tail *= 10 ** (-direct_to_reverberant_db / 20) / np.sqrt(np.sum(tail**2) + 1e-9)
     tail[0] = 1.0
     return tail.astype(np.float32)

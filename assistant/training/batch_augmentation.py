@@ -15,9 +15,18 @@ import torchaudio.functional as AF
 from torch import Tensor
 
 from ..types import SAMPLE_RATE, Samples
-from .augmentation import AugmentationConfig
+from .augmentation import (
+    CLIPPED_AT,
+    CUTOFF_HZ,
+    DIRECT_TO_REVERBERANT_DB,
+    ONSET_S,
+    REVERBERATION_TIME_S,
+    TALKERS,
+    AugmentationConfig,
+)
+from .draws import Draws
 
-SIMULATED_SAMPLES = int(0.9 * SAMPLE_RATE)
+SIMULATED_SAMPLES = int(REVERBERATION_TIME_S[1] * SAMPLE_RATE)
 """The longest simulated reverberation."""
 EVERYTHING_HZ = 1e5
 """A limit of frequency that limits nothing."""
@@ -59,65 +68,57 @@ class BatchAugmenter:
         Args:
             speech: (B, N), silent where an utterance is over. lengths: (B,), samples of each.
         """
-        config, device, count = self.config, speech.device, len(speech)
+        config, device = self.config, speech.device
         inside = torch.arange(speech.shape[1], device=device) < lengths.to(device)[:, None]
-
-        def chance(probability: float) -> Tensor:
-            return torch.from_numpy(rng.random(count) < probability).to(device)[:, None]
-
-        def uniform(lowest: float, highest: float) -> Tensor:
-            drawn = rng.uniform(lowest, highest, count).astype(np.float32)
-            return torch.from_numpy(drawn).to(device)[:, None]
-
-        in_room = chance(config.reverberation)
-        heard = torch.where(in_room, convolved(speech, self._drawn_rooms(count, rng)), speech)
+        draw = Draws(len(speech), rng, device)
+        in_room = draw.chance(config.reverberation)[:, None]
+        heard = torch.where(in_room, convolved(speech, self._drawn_rooms(draw)), speech)
         heard = heard * inside
         level = root_mean_square(heard, inside)
-        noise = self._background(speech, rng) * inside
+        noise = self._background(speech, draw) * inside
         snr = level / (root_mean_square(noise, inside) + FEWEST)
-        gain = snr * 10 ** (-uniform(*config.snr_db) / 20)
-        heard = heard + chance(config.noise) * gain * noise
-        cutoff = torch.where(chance(config.band_limit), uniform(3000, 6000), EVERYTHING_HZ)
+        gain = snr * 10 ** (-draw.uniform(config.snr_db)[:, None] / 20)
+        heard = heard + draw.chance(config.noise)[:, None] * gain * noise
+        cutoff = torch.where(
+            draw.chance(config.band_limit)[:, None], draw.uniform(CUTOFF_HZ)[:, None], EVERYTHING_HZ
+        )
         heard = low_passed(heard, cutoff)
-        wanted = 10 ** (uniform(*config.level_db) / 20)
+        wanted = 10 ** (draw.uniform(config.level_db)[:, None] / 20)
         heard = heard * wanted / (root_mean_square(heard, inside) + FEWEST)
         loudest = heard.abs().amax(dim=1, keepdim=True)
-        clipped = loudest * torch.where(chance(config.clipping), uniform(0.2, 0.6), 1.0)
+        clipped = loudest * torch.where(
+            draw.chance(config.clipping)[:, None], draw.uniform(CLIPPED_AT)[:, None], 1.0
+        )
         limit = clipped.clamp(max=1.0)
         return heard.clamp(min=-limit, max=limit) * inside
 
-    def _background(self, speech: Tensor, rng: np.random.Generator) -> Tensor:
+    def _background(self, speech: Tensor, draw: Draws) -> Tensor:
         """Something else to hear for each utterance, as long as the batch."""
-        count, samples = speech.shape
-        talkers = torch.from_numpy(rng.integers(1, 5, count)).to(speech.device)[:, None]
+        samples = speech.shape[1]
+        talkers = draw.integers(*TALKERS)[:, None]
         babble = torch.zeros_like(speech)
-        for number in range(1, 5):
+        for number in range(1, TALKERS[1] + 1):
             babble += speech.roll(number, 0) * (talkers >= number)
         if self._noise is None or len(self._noise) <= samples:
             return babble
-        begins = torch.from_numpy(rng.integers(0, len(self._noise) - samples, count))
-        places = begins.to(speech.device)[:, None] + torch.arange(samples, device=speech.device)
-        among_people = torch.from_numpy(rng.random(count) < self.config.babble)
-        return torch.where(among_people.to(speech.device)[:, None], babble, self._noise[places])
+        begins = draw.integers(0, len(self._noise) - samples - 1)[:, None]
+        places = begins + torch.arange(samples, device=speech.device)
+        among_people = draw.chance(self.config.babble)[:, None]
+        return torch.where(among_people, babble, self._noise[places])
 
-    def _drawn_rooms(self, count: int, rng: np.random.Generator) -> Tensor:
-        """(count, L) responses: measured ones, and ones simulated as `simulated_room` does."""
+    def _drawn_rooms(self, draw: Draws) -> Tensor:
+        """(B, L) responses: measured ones, and ones simulated as `simulated_room` does."""
         device, samples = self._rooms.device, self._rooms.shape[1]
-
-        def uniform(lowest: float, highest: float) -> Tensor:
-            drawn = rng.uniform(lowest, highest, count).astype(np.float32)
-            return torch.from_numpy(drawn).to(device)[:, None]
-
         time = torch.arange(samples, device=device) / SAMPLE_RATE
-        decay_s = uniform(0.15, 0.9)
-        tails = torch.randn(count, samples, device=device) * 10 ** (-3 * time / decay_s)
-        tails = tails * (time >= uniform(0.002, 0.012)) * (time < decay_s)
-        ratio = 10 ** (-uniform(-6, 12) / 20)
+        decay_s = draw.uniform(REVERBERATION_TIME_S)[:, None]
+        tails = torch.randn(draw.count, samples, device=device) * 10 ** (-3 * time / decay_s)
+        tails = tails * (time >= draw.uniform(ONSET_S)[:, None]) * (time < decay_s)
+        ratio = 10 ** (-draw.uniform(DIRECT_TO_REVERBERANT_DB)[:, None] / 20)
         rooms = tails * ratio / (tails.square().sum(dim=1, keepdim=True) + FEWEST).sqrt()
         rooms[:, 0] = 1.0
         if len(self._rooms):
-            measured = torch.from_numpy(rng.random(count) < self.config.measured).to(device)
-            which = torch.from_numpy(rng.integers(len(self._rooms), size=count)).to(device)
+            measured = draw.chance(self.config.measured)
+            which = draw.integers(0, len(self._rooms) - 1)
             rooms = torch.where(measured[:, None], self._rooms[which], rooms)
         return rooms
 

@@ -18,6 +18,7 @@ from ..features import LogMel, normalise
 from ..nn.precision import fastest
 from .batch_augmentation import BatchAugmenter
 from .batches import Batch, Example, labelled
+from .draws import Draws
 from .feature_cache import CachedUtterance
 from .rows import LOG_MEL_PER_ROW, SAMPLES_PER_ROW
 
@@ -66,7 +67,7 @@ class DeviceSpeech:
         if rng is not None:
             if self.teacher is not None:
                 teacher = self._taught(self.teacher, self._log_mel(speech, rows), rows)
-            kept = torch.from_numpy(rng.random(len(speech)) < CLEAN).to(self.device)[:, None]
+            kept = Draws(len(speech), rng, self.device).chance(CLEAN)[:, None]
             speech = torch.where(kept, speech, self.augmenter(speech, lengths, rng))
         return labelled(self._log_mel(speech, rows), rows, examples, teacher)
 

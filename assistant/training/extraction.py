@@ -119,7 +119,8 @@ class Extraction:
         elif self.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(".tmp")  # another process may be reading it
-            temporary.write_text(json.dumps({"recordings": fingerprint}), encoding="utf-8")
+            plan = {"recordings": fingerprint, "columns": self.maker.columns}
+            temporary.write_text(json.dumps(plan), encoding="utf-8")
             temporary.replace(path)
 
 

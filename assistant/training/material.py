@@ -57,8 +57,9 @@ def read_material(
             it has not heard is learnt from the text alone.
 
     Raises:
-        UsageError: there is nothing in the cache.
+        UsageError: there is nothing in the cache, or rows of another kind.
     """
+    _refuse_other_rows(folder / "plan.json", columns)
     clean = FeatureCache(folder / "clean", columns)
     copies = [FeatureCache(copy, columns) for copy in sorted(folder.glob("augmented-*"))]
     test = FeatureCache(folder / "held-out", columns)
@@ -94,6 +95,18 @@ def read_material(
         speakers=sorted({u.speaker for u in test.utterances}),
         inventory=names,
     )
+
+
+def _refuse_other_rows(plan: Path, columns: int) -> None:
+    """Samples read as log-mel, or the other way round, would be noise that nothing notices."""
+    if not plan.exists():  # caches put together by hand
+        return
+    found = json.loads(plan.read_text(encoding="utf-8")).get("columns", columns)
+    if found != columns:
+        raise UsageError(
+            f"{plan.parent}: its rows have {found} columns, not {columns}; --samples belongs to "
+            "both extract_features.py and train_acoustic.py, or to neither"
+        )
 
 
 def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, Pronunciation]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..config import FeatureConfig
 from ..features import LogMel, normalise
 from .batches import Batch, Example, collate
+from .draws import Draws
 from .manifest import read_samples
 
 FRAMES_PER_SECOND = 100
@@ -78,43 +79,44 @@ class MelAugmenter:
         frames = batch.rows.reshape(count, rows * self.frames_per_row, -1)
         lengths = batch.lengths * self.frames_per_row
         inside = (torch.arange(frames.shape[1]) < lengths[:, None])[:, :, None]
-        changed = self._changed(frames, inside, rng)
-        kept = torch.from_numpy(rng.random(count) < self.config.whole)[:, None, None]
+        draw = Draws(count, rng)
+        changed = self._changed(frames, inside, draw)
+        kept = draw.chance(self.config.whole)[:, None, None]
         frames = torch.where(kept, frames, changed) * inside
         return replace(batch, rows=frames.reshape(batch.rows.shape))
 
-    def _changed(self, frames: Tensor, inside: Tensor, rng: np.random.Generator) -> Tensor:
-        config, count, bins = self.config, len(frames), frames.shape[2]
-        log_mel = warped(4 * frames - 4, _uniform(config.warp, count, rng))
+    def _changed(self, frames: Tensor, inside: Tensor, draw: Draws) -> Tensor:
+        config, bins = self.config, frames.shape[2]
+        log_mel = warped(4 * frames - 4, draw.uniform(config.warp))
         power = torch.pow(10, log_mel) * inside
-        in_room = _chance(config.reverberation, count, rng)
-        decay = 10 ** (-6 / FRAMES_PER_SECOND / _uniform(config.reverberation_time_s, count, rng))
-        tail = (1 - decay) * 10 ** (-_uniform(config.direct_db, count, rng) / 10) * in_room
+        in_room = draw.chance(config.reverberation)
+        decay = 10 ** (-6 / FRAMES_PER_SECOND / draw.uniform(config.reverberation_time_s))
+        tail = (1 - decay) * 10 ** (-draw.uniform(config.direct_db) / 10) * in_room
         power = reverberated(power, decay, tail)
-        noisy = _chance(config.noise, count, rng)
-        background = self._background(power, rng)
+        noisy = draw.chance(config.noise)
+        background = self._background(power, draw)
         ratio = power.mean(dim=(1, 2)) / (background.mean(dim=(1, 2)) + LEAST_POWER)
-        gain = noisy * ratio * 10 ** (-_uniform(config.snr_db, count, rng) / 10)
+        gain = noisy * ratio * 10 ** (-draw.uniform(config.snr_db) / 10)
         power = power + background * gain[:, None, None]
         place = torch.linspace(-0.5, 0.5, bins)
-        tilt = _uniform((-config.tilt_db / 10, config.tilt_db / 10), count, rng)[:, None] * place
-        limited = _chance(config.band_limit, count, rng)
-        highest = _uniform((0.75 * bins, bins), count, rng)
+        tilt = draw.uniform((-config.tilt_db / 10, config.tilt_db / 10))[:, None] * place
+        limited = draw.chance(config.band_limit)
+        highest = draw.uniform((0.75 * bins, bins))
         beyond = (torch.arange(bins) - highest[:, None]).clamp(min=0) * limited[:, None]
         log_mel = power.clamp(min=LEAST_POWER).log10() + (tilt - beyond)[:, None]
         loudest = log_mel.masked_fill(~inside, -torch.inf).amax(dim=(1, 2), keepdim=True)
         return normalise(log_mel, loudest)
 
-    def _background(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+    def _background(self, power: Tensor, draw: Draws) -> Tensor:
         """Something else to hear, as long as the batch: (B, F, bins) mel power."""
-        count, frames, _ = power.shape
+        frames = power.shape[1]
         babble = power.roll(1, 0) + power.roll(2, 0)
         if self.noise is None or len(self.noise) <= frames:
             return babble
-        begins = torch.from_numpy(rng.integers(0, len(self.noise) - frames, count))
+        begins = draw.integers(0, len(self.noise) - frames - 1)
         noise = self.noise[begins[:, None] + torch.arange(frames)]
-        talking = _chance(self.config.babble, count, rng)[:, None, None]
-        return torch.where(talking > 0, babble, noise)
+        talking = draw.chance(self.config.babble)[:, None, None]
+        return torch.where(talking, babble, noise)
 
 
 def stretch(batch: Batch, factor: float) -> Batch:
@@ -178,12 +180,3 @@ def _resized_frames(stacked: Tensor, rows: int) -> Tensor:
     bins = FeatureConfig().mel_bins
     frames = stacked.reshape(count, before * columns // bins, bins)
     return _resized(frames, rows * columns // bins).reshape(count, rows, columns)
-
-
-def _uniform(limits: tuple[float, float], count: int, rng: np.random.Generator) -> Tensor:
-    return torch.from_numpy(rng.uniform(*limits, count).astype(np.float32))
-
-
-def _chance(probability: float, count: int, rng: np.random.Generator) -> Tensor:
-    """1 with a probability, else 0: (count,)."""
-    return torch.from_numpy((rng.random(count) < probability).astype(np.float32))

@@ -118,11 +118,10 @@ class Network:
     ) -> None:
         """Set the normalisation of the acoustic model's input from a sample of the training."""
         sample = np.random.default_rng(0).permutation(len(examples))[:at_most]
-        rows = []
+        rows, device = [], self.module.acoustic.mean.device
         for i in sample:
             batch = draw([examples[i]], None)
-            lengths = batch.lengths.to(batch.rows.device)
-            rows.append(self.module.encode(batch.rows, lengths)[0])
+            rows.append(self.module.encode(batch.rows.to(device), batch.lengths.to(device))[0])
         self.module.acoustic.normalise_as(torch.cat(rows))
 
     def write(self, folder: Path, language: str) -> None:
