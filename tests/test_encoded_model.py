@@ -9,6 +9,7 @@ from assistant.acoustic import AcousticScorer
 from assistant.bundle import read_acoustic, read_weights, write_encoder
 from assistant.bundle.storage import dequantise, quantise
 from assistant.config import AcousticConfig, FeatureConfig
+from assistant.errors import UsageError
 from assistant.features import FeatureExtractor, normalise
 from assistant.nn.acoustic_model import AcousticModel
 from assistant.nn.encoded_model import EncodedAcousticModel
@@ -157,6 +158,11 @@ def test_a_larger_network_goes_on_from_the_update_of_a_smaller_one(tmp_path):
     assert_close(found[0], expected[0], rtol=0, atol=2e-2)
     same = Network(NetworkConfig(rank=4, hidden_size=16, layers=1), tmp_path / "encoder", PHONEMES)
     assert same.start_from(tmp_path / "bundle")
+    smaller = Network(
+        NetworkConfig(rank=2, hidden_size=16, layers=1), tmp_path / "encoder", PHONEMES
+    )
+    with pytest.raises(UsageError, match="give --rank 4"):
+        smaller.start_from(tmp_path / "bundle")
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from ..bundle import (
 )
 from ..bundle.acoustic import ENCODER
 from ..config import AcousticConfig, FeatureConfig
+from ..errors import UsageError
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
 from ..nn.encoder import EncoderShape, StreamingEncoder
@@ -91,6 +92,9 @@ class Network:
 
         Returns:
             Whether its acoustic model was taken: one of another shape starts afresh.
+
+        Raises:
+            UsageError: the bundle's update is of a larger rank.
         """
         weights = read_weights(bundle / "acoustic.safetensors")
         ours = {n: v.float() for n, v in weights.items() if not n.startswith(ENCODER)}
@@ -144,6 +148,11 @@ def _widened(value: Tensor, begun: Tensor, name: str) -> Tensor:
     if value.shape == begun.shape:
         return value
     kind = name.rpartition(".")[2]
+    rank, ours = (v.shape[0 if kind == "down" else 1] for v in (value, begun))
+    if rank > ours:
+        raise UsageError(
+            f"the initial bundle's update is of rank {rank}; give --rank {rank}, or more"
+        )
     if kind == "down":
         return torch.cat([value, begun[len(value) :]])
     return torch.cat([value, begun[:, value.shape[1] :]], dim=1)
