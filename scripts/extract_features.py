@@ -46,6 +46,7 @@ def parse_arguments() -> argparse.Namespace:
         ("manifest", "JSON lines: path, text, speaker, corpus, seconds"),
         ("librispeech", "folder with */speaker/chapter/*.trans.txt and .flac"),
         ("common-voice", "folder of a language of a release: *.tsv and clips/"),
+        ("common-voice-1", "folder of the first release: cv-valid-*.csv, and clips beside"),
         ("speech-commands", "folder with word/speaker_nohash_n.wav"),
     ):
         speech.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
@@ -87,11 +88,12 @@ def gather(arguments: argparse.Namespace) -> list[corpora.Corpus]:
         corpora.common_voice(folder, arguments.common_voice_table)
         for folder in arguments.common_voice
     ]
+    found += [corpora.common_voice_1(folder) for folder in arguments.common_voice_1]
     found += [corpora.speech_commands(folder) for folder in arguments.speech_commands]
     if not found:
         raise UsageError(
-            "say which speech to extract: --manifest, --librispeech, --common-voice or "
-            "--speech-commands"
+            "say which speech to extract: --manifest, --librispeech, --common-voice, "
+            "--common-voice-1 or --speech-commands"
         )
     return found
 

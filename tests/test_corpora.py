@@ -49,6 +49,17 @@ def common_voice(tmp_path):
 
 
 @pytest.fixture
+def common_voice_1(tmp_path):
+    folder = tmp_path / "cv_corpus_v1"
+    for part in ("cv-valid-dev", "cv-valid-test", "cv-other-dev"):
+        sound(folder / part / "sample-000000.mp3", rate=48000)
+        line = f'{part}/sample-000000.mp3,"alas, said {part}",1,0,twenties,,scotland,'
+        header = "filename,text,up_votes,down_votes,age,gender,accent,duration"
+        (folder / f"{part}.csv").write_text(f"{header}\n{line}\n")
+    return folder
+
+
+@pytest.fixture
 def speech_commands(tmp_path):
     folder = tmp_path / "speech_commands"
     for name in ("yes/0a_nohash_0", "yes/0b_nohash_1", "no/0a_nohash_0"):
@@ -77,6 +88,15 @@ def test_common_voice_is_read(common_voice):
     assert len(corpora.common_voice(common_voice, "train").recordings) == 1
 
 
+def test_the_first_release_of_common_voice_is_read_where_it_is_valid(common_voice_1):
+    recordings = corpora.common_voice_1(common_voice_1).recordings
+    assert [r.text for r in recordings] == ["alas, said cv-valid-dev", "alas, said cv-valid-test"]
+    assert {(r.speaker, r.corpus) for r in recordings} == {("", "common_voice_1")}
+    (common_voice_1 / "cv-valid-test.csv").write_text("filename,text\ncv-valid-test/a.mp3\n")
+    with pytest.raises(UsageError, match=r"cv-valid-test.csv: clip 1 has no filename or no text"):
+        corpora.common_voice_1(common_voice_1)
+
+
 def test_speech_commands_are_read_without_their_noise(speech_commands):
     recordings = corpora.speech_commands(speech_commands).recordings
     said = sorted((r.text, r.speaker, r.seconds) for r in recordings)
@@ -84,7 +104,8 @@ def test_speech_commands_are_read_without_their_noise(speech_commands):
 
 
 @pytest.mark.parametrize(
-    "read", [corpora.librispeech, corpora.common_voice, corpora.speech_commands]
+    "read",
+    [corpora.librispeech, corpora.common_voice, corpora.common_voice_1, corpora.speech_commands],
 )
 def test_a_folder_of_another_layout_is_one_line(read, tmp_path):
     sound(tmp_path / "other" / "music.wav")

@@ -7,6 +7,7 @@ that one who is in two corpora is held out of both.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -118,6 +119,29 @@ def common_voice(folder: Path, table: str = "validated") -> Corpus:
             )
         speaker, clip, text = (cells[c].strip() for c in columns)
         listed.append((folder / "clips" / Path(clip).name, text, speaker, "common_voice"))
+    return _measured(folder, listed, [], layout)
+
+
+def common_voice_1(folder: Path) -> Corpus:
+    """The first release of Common Voice: `cv-valid-*.csv` and the clips that they name.
+
+    It says of no clip who speaks, so all of it is trained on and none of it can be held out.
+
+    Raises:
+        UsageError: the folder has another layout, or a line is broken.
+    """
+    layout = "expected cv-valid-*.csv in it and beside them the .mp3 that they name"
+    listed = []
+    for path in sorted(_folder(folder, layout).glob("cv-valid-*.csv")):
+        rows = csv.DictReader(line for _, line in _lines(path))
+        for row in rows:
+            clip, text = row.get("filename"), row.get("text")
+            if not clip or not text:
+                raise UsageError(
+                    f"{path}: clip {rows.line_num - 1} has no filename or no text; "
+                    "mend or remove its line"
+                )
+            listed.append((folder / clip, text.strip(), "", "common_voice_1"))
     return _measured(folder, listed, [], layout)
 
 
