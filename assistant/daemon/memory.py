@@ -8,11 +8,9 @@ thousand shapes: in two hours of audio from eight clients the process grew from 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import sys
-from functools import cache
-from typing import Any
+
+from ..heap import give_back, glibc
 
 SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "64"}
 """Prepared computations that oneDNN keeps, and those that torch keeps for it; a thousand each by
@@ -34,7 +32,7 @@ def bound_memory() -> None:
     """Set the bounds that the environment does not set; before torch is imported."""
     for name, count in SHAPES.items():
         os.environ.setdefault(name, count)
-    mallopt = _glibc("mallopt")
+    mallopt = glibc("mallopt")
     if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
         mallopt(_M_ARENA_MAX, HEAPS)
         mallopt(_M_MMAP_THRESHOLD, OF_ITS_OWN)
@@ -42,13 +40,6 @@ def bound_memory() -> None:
 
 async def tidy_memory() -> None:
     """Give back what is free, again and again."""
-    trim = _glibc("malloc_trim")
-    while trim is not None:
+    while True:
         await asyncio.sleep(TIDY_S)
-        await asyncio.to_thread(trim, 0)
-
-
-@cache
-def _glibc(function: str) -> Any:
-    """A function of the C library; None where it is not glibc."""
-    return getattr(ctypes.CDLL(None), function, None) if sys.platform == "linux" else None
+        await asyncio.to_thread(give_back)

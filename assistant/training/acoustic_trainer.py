@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..heap import give_back
 from ..nn.precision import fastest
 from .batches import Batch, Draw, Example, batches, collate
 from .losses import ctc_loss, distillation_loss
@@ -167,6 +168,7 @@ class AcousticTrainer:
                 progress.update(task, completed=share * self.updates)
                 rate = rows / ROWS_PER_SECOND / (time.perf_counter() - begin)
                 if self.update % REPORT_EVERY == 0:
+                    give_back()  # batches of many lengths leave the heap in pieces
                     loss = float(torch.stack(losses[-REPORT_EVERY:]).mean())
                     state = f"loss {loss:.3f}, {rate:.0f} s of audio a second"
                     progress.update(task, state=state)
