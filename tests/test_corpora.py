@@ -92,8 +92,12 @@ def test_the_first_release_of_common_voice_is_read_where_it_is_valid(common_voic
     recordings = corpora.common_voice_1(common_voice_1).recordings
     assert [r.text for r in recordings] == ["alas, said cv-valid-dev", "alas, said cv-valid-test"]
     assert {(r.speaker, r.corpus) for r in recordings} == {("", "common_voice_1")}
-    (common_voice_1 / "cv-valid-test.csv").write_text("filename,text\ncv-valid-test/a.mp3\n")
-    with pytest.raises(UsageError, match=r"cv-valid-test.csv: clip 1 has no filename or no text"):
+    table = common_voice_1 / "cv-valid-test.csv"
+    table.write_text("filename,text\ncv-valid-test/a.mp3\n")
+    with pytest.raises(UsageError, match=r"cv-valid-test.csv:2: expected a filename and a text"):
+        corpora.common_voice_1(common_voice_1)
+    table.write_text('filename,text\na.mp3,"' + "never closed\n" * 20_000)
+    with pytest.raises(UsageError, match=r"cv-valid-test.csv:\d+: field larger .*; mend"):
         corpora.common_voice_1(common_voice_1)
 
 

@@ -40,6 +40,6 @@ def bound_memory() -> None:
 
 async def tidy_memory() -> None:
     """Give back what is free, again and again."""
-    while True:
+    while glibc("malloc_trim") is not None:
         await asyncio.sleep(TIDY_S)
         await asyncio.to_thread(give_back)

@@ -134,14 +134,14 @@ def common_voice_1(folder: Path) -> Corpus:
     listed = []
     for path in sorted(_folder(folder, layout).glob("cv-valid-*.csv")):
         rows = csv.DictReader(line for _, line in _lines(path))
-        for row in rows:
-            clip, text = row.get("filename"), row.get("text")
-            if not clip or not text:
-                raise UsageError(
-                    f"{path}: clip {rows.line_num - 1} has no filename or no text; "
-                    "mend or remove its line"
-                )
-            listed.append((folder / clip, text.strip(), "", "common_voice_1"))
+        try:
+            for row in rows:
+                clip, text = row.get("filename"), row.get("text")
+                if not clip or not text:
+                    raise csv.Error("expected a filename and a text")
+                listed.append((folder / clip, text.strip(), "", "common_voice_1"))
+        except csv.Error as error:
+            raise UsageError(f"{path}:{rows.line_num}: {error}; mend or remove the line") from error
     return _measured(folder, listed, [], layout)
 
 
