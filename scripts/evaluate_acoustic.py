@@ -33,9 +33,11 @@ from assistant.training.acoustic_figures import keep_figures, write_tables
 from assistant.training.manifest import (
     Recording,
     audio_files,
+    family,
     held_out_noise,
     read_manifest,
     read_samples,
+    refuse_unknown,
 )
 from assistant.training.metrics import ErrorRate
 from assistant.training.rows import ROWS_PER_SECOND
@@ -107,15 +109,10 @@ def gathered(mine: dict[str, ErrorRate]) -> dict[str, ErrorRate]:
     return {s: sum((p.get(s, nothing) for p in parts), start=nothing) for s in speakers}
 
 
-def main() -> None:
-    """Choose, measure, report."""
-    arguments = parse_arguments()
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    torch.set_num_threads(1)
-    if world > 1:
-        dist.init_process_group("gloo")
-    bundle = read_acoustic(arguments.bundle)
+def chosen(arguments: argparse.Namespace) -> dict[str, list[Recording]]:
+    """What is measured, by family of corpora; first what `--table` names, all of it, shuffled."""
     recordings = [r for path in arguments.manifest for r in read_manifest(path)]
+    refuse_unknown(arguments.apart, (r.corpus for r in recordings))
     if arguments.everyone:
         speakers = {r.speaker for r in recordings}
     else:
@@ -129,10 +126,22 @@ def main() -> None:
     table = choose([r for r in recordings if is_table(r)], speakers, 10**6)
     table = [table[i] for i in np.random.default_rng(0).permutation(len(table))]
     others = [r for r in recordings if not is_table(r)]
-    by_corpus: dict[str, list[Recording]] = {arguments.table: table}
+    found = {arguments.table: table}
     for recording in choose(others, speakers, arguments.at_most):
-        by_corpus.setdefault(family(recording.corpus), []).append(recording)
+        found.setdefault(family(recording.corpus, arguments.apart), []).append(recording)
+    return found
 
+
+def main() -> None:
+    """Choose, measure, report."""
+    arguments = parse_arguments()
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    torch.set_num_threads(1)
+    if world > 1:
+        dist.init_process_group("gloo")
+    bundle = read_acoustic(arguments.bundle)
+    by_corpus = chosen(arguments)
+    table = by_corpus[arguments.table]
     _, noise = held_out_noise(audio_files(arguments.noise))
     if arguments.noise and not noise:
         raise UsageError("no recording of --noise is held out of training; give more of them")
@@ -168,11 +177,6 @@ def main() -> None:
             write_tables(arguments.bundle / "CARD.md", report)
     if world > 1:
         dist.destroy_process_group()
-
-
-def family(corpus: str) -> str:
-    """All of LibriSpeech together; every other corpus by itself."""
-    return "librispeech" if corpus.startswith("librispeech") else corpus
 
 
 if __name__ == "__main__":

@@ -118,6 +118,13 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         help="folders of background noise for --augment and --samples;\n"
         "a fifth of it, by name, is left for measuring",
     )
+    parser.add_argument(
+        "--apart",
+        nargs="*",
+        default=[],
+        help="corpora whose held-out error is logged by itself, not with the family's: people of\n"
+        "theirs may be among the clips that are trained on without a speaker's name",
+    )
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
     parser.add_argument(
         "--rarest",
@@ -164,6 +171,7 @@ def main() -> None:
         DRAWS,
         arguments.rarest,
         arguments.teacher,
+        arguments.apart,
     )
     training = material.training
     if arguments.pieces:

@@ -232,6 +232,13 @@ def test_material_joins_copies_and_families_of_corpora(tmp_path):
     assert all(e.draws == 2.0 for e in material.training)
     assert {name: len(listed) for name, listed in material.held_out.items()} == {"common_voice": 2}
     assert material.speakers == ["common_voice_170", "common_voice_180"]
+    apart = read_material(tmp_path, 4, "en-us", apart=["common_voice_18"]).held_out
+    assert {name: len(listed) for name, listed in apart.items()} == {
+        "common_voice": 1,
+        "common_voice_18": 1,
+    }
+    with pytest.raises(UsageError, match=r"--apart common_voice_81: .* common_voice_17, common_"):
+        read_material(tmp_path, 4, "en-us", apart=["common_voice_81"])
     with pytest.raises(UsageError, match="no features"):
         read_material(tmp_path / "nothing", 4, "en-us")
 

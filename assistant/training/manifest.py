@@ -29,6 +29,32 @@ TEST_VOICES = frozenset(
 """
 
 
+_FAMILIES = ("common_voice", "librispeech")
+"""Corpora of several parts or releases, by what their names begin with."""
+
+
+def family(corpus: str, apart: Iterable[str] = ()) -> str:
+    """What a corpus is measured with: releases of Common Voice together, parts of LibriSpeech too.
+
+    Corpora that are `apart` are measured by themselves.
+    """
+    if corpus in apart:
+        return corpus
+    return next((begin for begin in _FAMILIES if corpus.startswith(begin)), corpus)
+
+
+def refuse_unknown(apart: Iterable[str], corpora: Iterable[str]) -> None:
+    """Whoever sets a corpus apart under a name that no recording has would never notice.
+
+    Raises:
+        UsageError: one of `apart` is not among `corpora`.
+    """
+    known = sorted(set(corpora))
+    for corpus in apart:
+        if corpus not in known:
+            raise UsageError(f"--apart {corpus}: no such corpus here; there are {', '.join(known)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """One line of a manifest."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from ..errors import UsageError
 from ..grammar.phonemes import Phonemizer, Pronunciation
 from .batches import Example, RowSource
 from .feature_cache import CachedUtterance, FeatureCache
+from .manifest import family, refuse_unknown
 
 RAREST = 20
 """Occurrences below which a phoneme is left out by default: too few to learn it from."""
@@ -29,7 +29,7 @@ class Material:
 
     training: list[Example]
     held_out: dict[str, list[Example]]
-    """By corpus, in random order; the releases of Common Voice count as one."""
+    """By family of corpora, in random order."""
     speakers: list[str]
     """Who is held out."""
     inventory: list[str]
@@ -44,6 +44,7 @@ def read_material(
     draws: Mapping[str, float] | None = None,
     rarest: int = RAREST,
     teacher: Path | None = None,
+    apart: Sequence[str] = (),
 ) -> Material:
     """The caches below `folder`, with phonemes in the place of text.
 
@@ -55,9 +56,11 @@ def read_material(
         rarest: occurrences in the training texts below which a phoneme is left out.
         teacher: folder of a teacher's posteriors over `inventory`, made from the same caches; what
             it has not heard is learnt from the text alone.
+        apart: corpora measured by themselves, not with their family.
 
     Raises:
-        UsageError: there is nothing in the cache, or rows of another kind.
+        UsageError: there is nothing in the cache, or rows of another kind, or nothing held out is
+            of a corpus that is `apart`.
     """
     _refuse_other_rows(folder / "plan.json", columns)
     clean = FeatureCache(folder / "clean", columns)
@@ -65,6 +68,7 @@ def read_material(
     test = FeatureCache(folder / "held-out", columns)
     if not clean.utterances:
         raise UsageError(f"{folder}: no features; run scripts/extract_features.py first")
+    refuse_unknown(apart, (u.corpus for u in test.utterances))
     texts = {u.text for u in clean.utterances + test.utterances}
     said = phonemes_of(texts, language, folder / "phonemes.json")
     counts = Counter(p for u in clean.utterances for p in said[u.text])
@@ -87,8 +91,7 @@ def read_material(
     held_out: dict[str, list[Example]] = defaultdict(list)
     for i in np.random.default_rng(0).permutation(len(test.utterances)):
         utterance = test.utterances[i]
-        family = re.sub(r"^(common_voice|librispeech).*$", r"\1", utterance.corpus)
-        held_out[family].append(example((test, utterance)))
+        held_out[family(utterance.corpus, apart)].append(example((test, utterance)))
     return Material(
         training=[e for e in training if 0 < len(e.phonemes) <= e.length],
         held_out=dict(held_out),
