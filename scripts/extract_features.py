@@ -148,6 +148,8 @@ def main() -> None:
                 print(f"{name}: {rate:.0f} s of audio a second, {left:.0f} s left", flush=True)
     elapsed = time.perf_counter() - begin
     print(f"process {rank}: {done / 3600:.2f} h in {elapsed:.0f} s", flush=True)
+    if unread := extraction.damaged():
+        print(f"process {rank}: {len(unread)} damaged, the first of them {unread[0]}", flush=True)
 
 
 if __name__ == "__main__":

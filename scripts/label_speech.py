@@ -11,20 +11,22 @@ the extra `train`, whose wheels carry Whisper base.
 from __future__ import annotations
 
 import argparse
-import json
+import glob
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import soundfile
 import torch
 import torch.distributed as dist
 from rich.progress import Progress
 
-from assistant.errors import AssistantError, UsageError
+from assistant.errors import AssistantError, AudioFileError, UsageError
 from assistant.training.batches import like_lengths
+from assistant.training.json_lines import Entry, as_lines, keep_only, read_entries
 from assistant.training.manifest import audio_files, read_manifest, read_samples
-from assistant.training.pseudo_labels import Whisper, join_wheels
+from assistant.training.pseudo_labels import LONGEST_SECONDS, Whisper, join_wheels
+from assistant.types import SAMPLE_RATE
 
 BATCH_SECONDS = 60.0
 """Audio labelled at a time."""
@@ -41,23 +43,29 @@ def main() -> None:
         join_wheels(arguments.whisper)
     if world > 1:
         dist.barrier()
-    mine = arguments.output.with_suffix(f".{rank}.jsonl")
-    mine.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.loads(line) for line in mine.read_text().splitlines()] if mine.exists() else []
-    done = {line["path"] for line in lines}
-    known = {r.path.stem for path in arguments.exclude for r in read_manifest(path)}
-    files = [p for p in audio_files([arguments.audio]) if p.stem not in known][rank::world]
+    files = listed(arguments.audio, arguments.exclude)
     if not files:
         raise UsageError(f"{arguments.audio}: no recording that is not excluded")
-    todo = [(p, soundfile.info(p).duration) for p in files if str(p.absolute()) not in done]
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    mine = arguments.output.with_suffix(f".{rank}.jsonl")
+    keep_only(mine, read_entries(mine))
+    done = {line["path"] for line in labelled(arguments.output)}
+    if world > 1:
+        dist.barrier()  # every process has seen the same before one writes
+    left = [p for p in files if str(p.absolute()) not in done]
+    todo, left_out = measured(left[rank::world])
+    if left_out:
+        print(f"{len(left_out)} left out, the first of them {left_out[0]}", flush=True)
     whisper = Whisper(arguments.whisper, arguments.encoder, arguments.language)
-    with Progress(disable=rank > 0, refresh_per_second=0.2) as progress, mine.open("a") as output:
+    with (
+        Progress(disable=rank > 0, refresh_per_second=0.2) as progress,
+        mine.open("a", encoding="utf-8") as output,
+    ):
         task = progress.add_task("labelling", total=sum(seconds for _, seconds in todo))
         for group in like_lengths([seconds for _, seconds in todo], BATCH_SECONDS):
             batch = [todo[i] for i in group]
-            for (path, seconds), label in zip(
-                batch, whisper.labels([read_samples(p) for p, _ in batch]), strict=True
-            ):
+            heard = whisper.labels([read_samples(p) for p, _ in batch])
+            for (path, seconds), label in zip(batch, heard, strict=True):
                 line = {
                     "path": str(path.absolute()),
                     "text": label.text,
@@ -66,13 +74,13 @@ def main() -> None:
                     "seconds": round(seconds, 3),
                     "score": label.score,
                 }
-                output.write(json.dumps(line, ensure_ascii=False) + "\n")
+                output.write(as_lines([line]))
             output.flush()
             progress.advance(task, sum(seconds for _, seconds in batch))
     if world > 1:
         dist.barrier()
     if rank == 0:
-        join(arguments.output, world, arguments.least_score)
+        join(arguments.output, files, arguments.least_score)
     if world > 1:
         dist.destroy_process_group()
 
@@ -110,13 +118,40 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def join(output: Path, world: int, least_score: float) -> None:
-    """One manifest of what all processes labelled and were sure of."""
-    parts = [output.with_suffix(f".{rank}.jsonl") for rank in range(world)]
-    every = [json.loads(line) for part in parts for line in part.read_text().splitlines()]
-    sure = [line for line in every if line["text"] and line["score"] >= least_score]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in sure)
-    output.write_text(text, encoding="utf-8")
+def listed(folder: Path, exclude: Sequence[Path]) -> list[Path]:
+    """The recordings below a folder, without those that manifests name."""
+    known = {r.path.stem for path in exclude for r in read_manifest(path)}
+    return [p for p in audio_files([folder]) if p.stem not in known]
+
+
+def labelled(output: Path) -> list[Entry]:
+    """What all processes of this and of earlier runs, of however many, have labelled."""
+    parts = sorted(output.parent.glob(f"{glob.escape(output.stem)}.[0-9]*.jsonl"))
+    return [line for part in parts for line in read_entries(part)]
+
+
+def measured(files: Sequence[Path]) -> tuple[list[tuple[Path, float]], list[str]]:
+    """Recordings with their seconds, and why others are left out."""
+    kept, left_out = [], []
+    for path in files:
+        try:
+            seconds = len(read_samples(path)) / SAMPLE_RATE
+        except AudioFileError as error:
+            left_out.append(str(error))
+            continue
+        if seconds > LONGEST_SECONDS:
+            left_out.append(f"{path}: {seconds:.0f} s, and Whisper hears {LONGEST_SECONDS:g}")
+        else:
+            kept.append((path, seconds))
+    return kept, left_out
+
+
+def join(output: Path, files: Sequence[Path], least_score: float) -> None:
+    """One manifest of those of the files that are labelled and that Whisper was sure of."""
+    wanted = {str(path.absolute()) for path in files}
+    every = {line["path"]: line for line in labelled(output) if line["path"] in wanted}
+    sure = [line for line in every.values() if line["text"] and line["score"] >= least_score]
+    output.write_text(as_lines(sure), encoding="utf-8")
     hours = sum(line["seconds"] for line in sure) / 3600
     print(f"{output}: {len(sure)} of {len(every)} recordings, {hours:.2f} h")
 

@@ -1,6 +1,7 @@
 """Corpora in their published layouts, made small here, and the extraction of what they hold."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -229,3 +230,52 @@ def test_nobody_held_out_leaves_an_empty_cache_that_can_be_read(split, extractor
     list(Extraction(everybody, tmp_path / "cache", extractor, copies=0).run())
     assert not FeatureCache(tmp_path / "cache" / "held-out", COLUMNS).utterances
     assert (tmp_path / "cache" / "held_out_speakers.txt").read_text() == ""
+
+
+def test_a_damaged_recording_keeps_its_place_without_rows(librispeech, tmp_path):
+    found = corpora.librispeech(librispeech).recordings
+    whole = found[1].path.read_bytes()
+    found[1].path.write_bytes(whole[: len(whole) // 2])
+    soundfile.write(found[4].path, np.zeros(0), 16000)
+    extraction = Extraction(Split(found, ()), tmp_path / "cache", LogMelRows(), copies=1)
+    list(extraction.run())
+    assert extraction.damaged() == [found[1].path, found[4].path]
+    assert extraction.seconds_left() == 0
+    for copy in ("clean", "augmented-1"):
+        cache = FeatureCache(tmp_path / "cache" / copy, COLUMNS)
+        assert sorted(u.place for u in cache.utterances) == [0, 2, 3, 5]
+
+
+def test_what_a_corpus_lists_and_holds_no_sound_is_left_out(speech_commands, tmp_path):
+    empty = speech_commands / "no" / "0c_nohash_0.wav"
+    soundfile.write(empty, np.zeros(0), 16000)
+    found = corpora.speech_commands(speech_commands)
+    assert found.left_out == (f"{empty} (empty)",)
+    (tmp_path / "noise.wav").write_text("no sound")
+    paths = [found.recordings[0].path, tmp_path / "noise.wav"]
+    lines = [json.dumps({"path": str(p), "text": "one"}) + "\n" for p in paths]
+    (tmp_path / "manifest.jsonl").write_text("".join(lines))
+    corpus = corpora.manifest(tmp_path / "manifest.jsonl")
+    assert [r.path for r in corpus.recordings] == paths[:1]
+    assert corpus.left_out == (f"{paths[1]} (empty or damaged)",)
+
+
+def test_what_a_stop_left_half_written_is_extracted_again(librispeech, tmp_path):
+    """Half a line of the index, and an index that names rows which the disk had no room for."""
+    found = corpora.librispeech(librispeech).recordings
+    # An end of a line to `str.splitlines`, not to JSON.
+    found = tuple(replace(r, text="NORTHANGER\u2028ABBEY") for r in found)
+
+    def extract():
+        list(Extraction(Split(found, ()), tmp_path / "cache", LogMelRows(), copies=0).run())
+        return [(tmp_path / "cache/clean" / name) for name in ("index-0.jsonl", "rows-0.f16")]
+
+    index, rows = extract()
+    entries, sound = index.read_bytes(), rows.read_bytes()
+    index.write_bytes(entries[:-20])
+    assert len(FeatureCache(index.parent, COLUMNS).utterances) == 5
+    extract()
+    assert (index.read_bytes(), rows.read_bytes()) == (entries, sound)
+    rows.write_bytes(sound[: len(sound) // 2])
+    extract()
+    assert (index.read_bytes(), rows.read_bytes()) == (entries, sound)

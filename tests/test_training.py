@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from assistant.errors import UsageError
+from assistant.errors import AudioFileError, UsageError
 from assistant.training.augmentation import (
     CODECS,
     AugmentationConfig,
@@ -22,10 +22,12 @@ from assistant.training.augmentation import (
 from assistant.training.batches import Example, batches, collate
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.intent_trainer import EarlyStopping
+from assistant.training.json_lines import as_lines
 from assistant.training.manifest import (
     Recording,
     held_out_noise,
     read_manifest,
+    read_samples,
     split_by_speaker,
 )
 from assistant.training.masking import MaskingConfig, masked
@@ -41,6 +43,28 @@ def test_manifest_names_the_broken_line(tmp_path):
     path.write_text('{"path": "a.wav", "text": "one", "seconds": 1}\n{"path": "b.wav"}\n')
     with pytest.raises(UsageError, match=r"manifest.jsonl:2"):
         read_manifest(path)
+
+
+def test_a_manifest_names_speakers_as_it_likes_and_is_utf_8(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    entry = {"path": "a.wav", "text": "one", "seconds": 1}
+    path.write_text("".join(json.dumps(entry | {"speaker": s}) + "\n" for s in (84, None, "x")))
+    assert [r.speaker for r in read_manifest(path)] == ["84", "", "x"]
+    path.write_text(json.dumps(entry | {"text": None}))
+    with pytest.raises(UsageError, match=r"manifest.jsonl:1: .*text"):
+        read_manifest(path)
+    path.write_bytes(json.dumps(entry | {"text": "café"}, ensure_ascii=False).encode("latin-1"))
+    with pytest.raises(UsageError, match="no UTF-8"):
+        read_manifest(path)
+
+
+def test_a_recording_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "damaged.flac").write_bytes(SPEECH.read_bytes()[:100])
+    (tmp_path / "other.wav").write_text("no sound")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
+    for name in ("damaged.flac", "other.wav", "empty.wav", "missing.wav"):
+        with pytest.raises(AudioFileError, match=name):
+            read_samples(tmp_path / name)
 
 
 def test_a_manifest_without_seconds_is_measured(tmp_path):
@@ -170,7 +194,7 @@ def cached(folder, texts, columns=4, corpus="made", rank=0):
         entries[-1] |= {"speaker": f"{corpus}{place}", "corpus": corpus}
         start += length
     (folder / f"rows-{rank}.f16").write_bytes(np.concatenate(rows).tobytes())
-    (folder / f"index-{rank}.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    (folder / f"index-{rank}.jsonl").write_text(as_lines(entries))
     return FeatureCache(folder, columns)
 
 
@@ -249,6 +273,8 @@ def test_material_joins_copies_and_families_of_corpora(tmp_path):
         ("Her crew was saved.", "Her crew was saved."),
         (" Her crew was saved. Her crew was saved. Her crew", "Her crew was saved."),
         ("Really, really good.", "Really, really good."),
+        ("We will fight on we will fight on the beaches.",) * 2,
+        ("turn the lights on turn the lights on and close the door",) * 2,
         ("She said that that that was it.", "She said that that that was it."),
         ("", ""),
     ],

@@ -54,14 +54,16 @@ def manifest(path: Path) -> Corpus:
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such manifest; name a file of JSON lines")
-    listed = read_manifest(path)
-    there = [r.path.is_file() for r in listed]
-    return _checked(
-        path,
-        [r for r, found in zip(listed, there, strict=True) if found],
-        [f"{r.path} (missing)" for r, found in zip(listed, there, strict=True) if not found],
-        "its paths are relative to it; put the recordings there",
-    )
+    recordings, left_out = [], []
+    for recording in read_manifest(path):
+        if not recording.path.is_file():
+            left_out.append(f"{recording.path} (missing)")
+        elif recording.seconds <= 0:
+            left_out.append(f"{recording.path} (empty or damaged)")
+        else:
+            recordings.append(recording)
+    hint = "its paths are relative to it; put the recordings there"
+    return _checked(path, recordings, left_out, hint)
 
 
 def librispeech(folder: Path) -> Corpus:
@@ -195,7 +197,10 @@ def _measured(
         except soundfile.LibsndfileError as error:
             left_out.append(f"{path} (damaged: {error.error_string})")
             continue
-        recordings.append(Recording(path, text, speaker, corpus, seconds))
+        if seconds > 0:
+            recordings.append(Recording(path, text, speaker, corpus, seconds))
+        else:
+            left_out.append(f"{path} (empty)")
     return _checked(folder, recordings, left_out, layout)
 
 

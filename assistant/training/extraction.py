@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import AudioFileError, UsageError
 from ..types import Samples
 from .augmentation import AugmentationConfig, Augmenter
-from .feature_cache import extract, unfinished
+from .feature_cache import damaged, extract, unfinished
 from .manifest import Recording, Split, read_samples
 from .rows import RowMaker
 
@@ -84,7 +85,7 @@ class Extraction:
         """
         order = np.random.default_rng(0).permutation(len(self.training))[:BABBLE]
         copies = len(self.parts) > 2
-        babble = [read_samples(self.training[i].path) for i in order] if copies else []
+        babble = list(_readable(self.training[i].path for i in order)) if copies else []
         augmenter = Augmenter(AugmentationConfig(), noises, responses, babble)
         for part in self.parts:
             done = extract(
@@ -97,6 +98,15 @@ class Extraction:
             )
             for seconds in done:
                 yield part.name, seconds
+
+    def damaged(self) -> list[Path]:
+        """Recordings of this process that could not be read, and have no rows."""
+        return [
+            path
+            for part in self.parts
+            if part.copy == 0
+            for path in damaged(part.recordings, self.folder / part.name, self.rank)
+        ]
 
     def _change(self, copy: int, augmenter: Augmenter) -> Callable[[Samples, int], Samples]:
         def change(samples: Samples, position: int) -> Samples:
@@ -122,6 +132,12 @@ class Extraction:
             plan = {"recordings": fingerprint, "columns": self.maker.columns}
             temporary.write_text(json.dumps(plan), encoding="utf-8")
             temporary.replace(path)
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Samples]:
+    for path in paths:
+        with suppress(AudioFileError):  # `damaged` tells of them
+            yield read_samples(path)
 
 
 def by_length(recordings: Sequence[Recording]) -> list[Recording]:

@@ -11,13 +11,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..errors import AudioFileError, UsageError
 from ..types import Samples
+from .json_lines import Entry, as_lines, keep_only, read_entries
 from .manifest import Recording, read_samples
 from .rows import RowMaker
 
@@ -48,9 +49,10 @@ class FeatureCache:
         for index in sorted(folder.glob("index-*.jsonl")):
             shard = folder / index.name.replace("index", "rows").replace("jsonl", "f16")
             self._shards[shard] = _open_rows(shard, columns)
-            for line in index.read_text(encoding="utf-8").splitlines():
-                utterance = CachedUtterance(shard=shard, **json.loads(line))
-                if utterance.start + utterance.length <= len(self._shards[shard]):
+            for entry in read_entries(index):
+                utterance = CachedUtterance(shard=shard, **entry)
+                # A damaged recording has no rows.
+                if 0 < utterance.length <= len(self._shards[shard]) - utterance.start:
                     self.utterances.append(utterance)
 
     def by_place(self) -> dict[tuple[str, int], CachedUtterance]:
@@ -70,17 +72,49 @@ def _open_rows(shard: Path, columns: int) -> npt.NDArray[np.float16]:
     return np.memmap(shard, np.float16, "r", shape=(whole, columns))
 
 
-def _finished(index: Path) -> list[dict[str, Any]]:
-    """The entries of a shard's index; none where it is not begun."""
-    if not index.exists():
-        return []
-    return [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines()]
+def resume(index: Path, shard: Path, columns: int) -> list[Entry]:
+    """The entries of a shard that are whole; what a stop left half written is cut off."""
+    whole = shard.stat().st_size // (2 * columns) if shard.exists() else 0
+    entries = [e for e in read_entries(index) if e["start"] + e["length"] <= whole]
+    keep_only(index, entries)
+    if shard.exists():
+        with shard.open("ab") as rows:
+            rows.truncate(end_of(entries) * columns * 2)
+    return entries
+
+
+def end_of(entries: Sequence[Entry]) -> int:
+    """The row after the last entry's."""
+    return int(entries[-1]["start"] + entries[-1]["length"]) if entries else 0
+
+
+def refuse_other_rows(cache: Path, columns: int) -> None:
+    """Samples read as log-mel, or the other way round, would be noise that nothing notices.
+
+    Raises:
+        UsageError: the cache's plan says that its rows have another width.
+    """
+    plan = cache / "plan.json"
+    if not plan.exists():  # caches put together by hand
+        return
+    found = json.loads(plan.read_text(encoding="utf-8")).get("columns", columns)
+    if found != columns:
+        raise UsageError(
+            f"{cache}: its rows have {found} columns, not {columns}; --samples belongs to "
+            "both extract_features.py and train_acoustic.py, or to neither"
+        )
 
 
 def unfinished(recordings: Sequence[Recording], folder: Path, rank: int = 0) -> float:
     """Seconds of audio that `extract` would still have to do."""
-    done = {entry["place"] for entry in _finished(folder / f"index-{rank}.jsonl")}
+    done = {entry["place"] for entry in read_entries(folder / f"index-{rank}.jsonl")}
     return sum(r.seconds for i, r in enumerate(recordings) if i not in done)
+
+
+def damaged(recordings: Sequence[Recording], folder: Path, rank: int = 0) -> list[Path]:
+    """Recordings that `extract` could not read."""
+    entries = read_entries(folder / f"index-{rank}.jsonl")
+    return [recordings[entry["place"]].path for entry in entries if not entry["length"]]
 
 
 def extract(
@@ -94,6 +128,8 @@ def extract(
 ) -> Iterator[float]:
     """Write the rows of `recordings`, yielding the seconds of audio done after every batch.
 
+    A recording that cannot be read keeps its place, without rows.
+
     Args:
         maker: makes rows of samples.
         change: augmentation of an utterance, given its position in `recordings`.
@@ -102,28 +138,29 @@ def extract(
     """
     folder.mkdir(parents=True, exist_ok=True)
     index_path, rows_path = folder / f"index-{rank}.jsonl", folder / f"rows-{rank}.f16"
-    done = _finished(index_path)
-    next_row = done[-1]["start"] + done[-1]["length"] if done else 0
+    done = resume(index_path, rows_path, maker.columns)
+    next_row = end_of(done)
     finished = {entry["place"] for entry in done}
     order = range(len(recordings))
     if seed is not None:
         order = np.random.default_rng(seed).permutation(len(recordings)).tolist()
     with index_path.open("a", encoding="utf-8") as index, rows_path.open("ab") as rows:
-        rows.truncate(next_row * maker.columns * 2)
         missing = [i for i in order if i not in finished]
         for batch in _batches(missing, recordings, batch_seconds):
             entries = []
             for i in batch:
                 recording = recordings[i]
-                samples = change(read_samples(recording.path), i)
-                found = maker.rows(samples)
+                try:
+                    found = maker.rows(change(read_samples(recording.path), i))
+                except AudioFileError:
+                    found = torch.empty(0, maker.columns)
                 rows.write(found.to(torch.float16).numpy().tobytes())
-                entry = {"place": i, "start": next_row, "length": len(found)}
+                entry: Entry = {"place": i, "start": next_row, "length": len(found)}
                 entry |= {"text": recording.text, "speaker": recording.speaker}
                 entries.append(entry | {"corpus": recording.corpus})
                 next_row += len(found)
             rows.flush()  # before the index, which must not name what is not there
-            index.writelines(json.dumps(e, ensure_ascii=False) + "\n" for e in entries)
+            index.write(as_lines(entries))
             index.flush()
             yield sum(recordings[i].seconds for i in batch)
 

