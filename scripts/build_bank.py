@@ -20,7 +20,7 @@ from rich.progress import track
 from assistant.bundle import read_acoustic
 from assistant.errors import AssistantError, UsageError
 from assistant.training.bank_speech import choose, hear
-from assistant.training.feature_cache import FeatureCache
+from assistant.training.feature_cache import FeatureCache, refuse_other_rows
 from assistant.training.material import phonemes_of
 from assistant.training.posterior_bank import Aligned, build_bank
 from assistant.training.rows import LOG_MEL_PER_ROW, ROWS_PER_SECOND
@@ -55,6 +55,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     bundle = read_acoustic(arguments.bundle)
     columns = LOG_MEL_PER_ROW * bundle.features.mel_bins
+    refuse_other_rows(arguments.cache, columns)
     folders = [arguments.cache / "clean", *sorted(arguments.cache.glob("augmented-*"))]
     caches = [FeatureCache(folder, columns) for folder in folders]
     chosen = choose(caches, arguments.hours, SHARES, arguments.seed)

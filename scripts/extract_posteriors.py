@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import torch
 from rich.progress import Progress
 
 from assistant.bundle import read_acoustic
+from assistant.errors import AssistantError
 from assistant.training.posteriors import extract_posteriors
 from assistant.training.rows import ROWS_PER_SECOND
 
@@ -38,8 +40,8 @@ def main() -> None:
     bundle = read_acoustic(arguments.bundle)
     with Progress(disable=rank > 0, refresh_per_second=0.2) as progress:
         for number, copy in enumerate(arguments.copies):
-            rows = arguments.hours * 3600 * ROWS_PER_SECOND / world
-            task = progress.add_task(copy, total=rows)
+            rows = arguments.hours * 3600 * ROWS_PER_SECOND
+            task = progress.add_task(copy, total=rows / world)
             for done in extract_posteriors(
                 bundle,
                 arguments.cache / copy,
@@ -53,4 +55,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

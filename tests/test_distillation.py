@@ -9,6 +9,7 @@ import tiny_bundle
 import torch
 
 from assistant.bundle import read_acoustic
+from assistant.errors import UsageError
 from assistant.training.batches import Batch, batches, collate
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.losses import distillation_loss
@@ -94,6 +95,38 @@ def test_extraction_goes_on_where_it_stopped(made):
     again = FeatureCache(folder, phonemes)
     assert len([u for u in again.utterances if u.shard.name == "rows-0.f16"]) == 6
     assert len((folder / "rows-0.f16").read_bytes()) == len(whole)
+
+
+def test_posteriors_know_whose_they_are(made, tmp_path):
+    bundle, cache, teacher = made
+    hear(bundle, cache, teacher)
+    with pytest.raises(UsageError, match="over other phonemes"):
+        read_material(cache, COLUMNS, "en-us", bundle.phonemes[:-1], teacher=teacher)
+    plan = json.loads((teacher / "plan.json").read_text())
+    (teacher / "plan.json").write_text(json.dumps(plan | {"bundle": "another"}))
+    with pytest.raises(UsageError, match="another bundle"):
+        hear(bundle, cache, teacher)
+
+
+def test_only_log_mel_is_heard(made):
+    bundle, cache, teacher = made
+    (cache / "plan.json").write_text(json.dumps({"recordings": "", "columns": 640}))
+    with pytest.raises(UsageError, match="640 columns"):
+        hear(bundle, cache, teacher)
+    (cache / "plan.json").unlink()
+    with pytest.raises(UsageError, match="no features"):
+        list(extract_posteriors(bundle, cache / "claen", teacher / "claen", 9, 0, 1, seed=1))
+
+
+def test_all_processes_together_hear_so_many_rows(made):
+    """Processes without a shard have no share of them."""
+    bundle, cache, teacher = made
+    heard = [
+        sum(extract_posteriors(bundle, cache / "clean", teacher / "clean", 150, rank, 3, seed=1))
+        for rank in range(3)
+    ]
+    assert heard[2] == 0
+    assert 150 <= sum(heard) < 210
 
 
 def test_the_loss_is_least_where_the_student_says_what_the_teacher_says():

@@ -14,8 +14,9 @@ import numpy as np
 from ..errors import UsageError
 from ..grammar.phonemes import Phonemizer, Pronunciation
 from .batches import Example, RowSource
-from .feature_cache import CachedUtterance, FeatureCache
+from .feature_cache import CachedUtterance, FeatureCache, refuse_other_rows
 from .manifest import family, refuse_unknown
+from .posteriors import refuse_other_teacher
 
 RAREST = 20
 """Occurrences below which a phoneme is left out by default: too few to learn it from."""
@@ -60,9 +61,9 @@ def read_material(
 
     Raises:
         UsageError: there is nothing in the cache, or rows of another kind, or nothing held out is
-            of a corpus that is `apart`.
+            of a corpus that is `apart`, or the teacher's posteriors are over other phonemes.
     """
-    _refuse_other_rows(folder / "plan.json", columns)
+    refuse_other_rows(folder, columns)
     clean = FeatureCache(folder / "clean", columns)
     copies = [FeatureCache(copy, columns) for copy in sorted(folder.glob("augmented-*"))]
     test = FeatureCache(folder / "held-out", columns)
@@ -87,6 +88,7 @@ def read_material(
         for place, u in clean.by_place().items()
     ]
     if teacher is not None:
+        refuse_other_teacher(teacher, names)
         training = _taught(training, teacher, len(names))
     held_out: dict[str, list[Example]] = defaultdict(list)
     for i in np.random.default_rng(0).permutation(len(test.utterances)):
@@ -98,18 +100,6 @@ def read_material(
         speakers=sorted({u.speaker for u in test.utterances}),
         inventory=names,
     )
-
-
-def _refuse_other_rows(plan: Path, columns: int) -> None:
-    """Samples read as log-mel, or the other way round, would be noise that nothing notices."""
-    if not plan.exists():  # caches put together by hand
-        return
-    found = json.loads(plan.read_text(encoding="utf-8")).get("columns", columns)
-    if found != columns:
-        raise UsageError(
-            f"{plan.parent}: its rows have {found} columns, not {columns}; --samples belongs to "
-            "both extract_features.py and train_acoustic.py, or to neither"
-        )
 
 
 def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, Pronunciation]:

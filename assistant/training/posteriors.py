@@ -12,10 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from ..bundle import AcousticBundle
+from ..errors import UsageError
 from ..nn.encoded_model import EncodedAcousticModel
 from ..nn.precision import fastest
 from .batches import like_lengths
-from .feature_cache import CachedUtterance, FeatureCache
+from .feature_cache import (
+    CachedUtterance,
+    FeatureCache,
+    end_of,
+    refuse_other_rows,
+    resume,
+)
+from .json_lines import as_lines
 
 BATCH_ROWS = 1500
 """Rows computed at a time: a minute of speech."""
@@ -48,21 +56,59 @@ def score(
 def extract_posteriors(
     bundle: AcousticBundle, source: Path, target: Path, rows: int, rank: int, world: int, seed: int
 ) -> Iterator[int]:
-    """Score a random part of one copy, yielding the rows done after every batch.
+    """Score this process' shards of a random part of one copy, yielding the rows of each batch.
 
     Args:
         source: folder of a copy of log-mel. target: folder of the posteriors, with the same shards.
-        rows: how many this process scores.
+        rows: how many are scored, by all processes.
+
+    Raises:
+        UsageError: there is nothing in the copy, its rows are of another kind, or `target` has what
+            another bundle said.
     """
-    network = network_of(bundle)
     columns = bundle.features.mel_bins * bundle.features.stack * 2
+    refuse_other_rows(source.parent, columns)
     cache = FeatureCache(source, columns)
-    mine = [u for u in cache.utterances if _shard_number(u) % world == rank]
-    for shard in sorted({u.shard for u in mine}):
-        share = [u for u in mine if u.shard == shard]
-        budget = rows * sum(u.length for u in share) // max(1, sum(u.length for u in mine))
-        chosen = _draw(share, budget, np.random.default_rng([seed, rank]))
-        yield from _score_shard(bundle, network, cache, chosen, target / shard.name)
+    if not cache.utterances:
+        raise UsageError(f"{source}: no features; run scripts/extract_features.py first")
+    _keep_plan(target.parent, bundle, rank)
+    network = network_of(bundle)
+    every = sum(u.length for u in cache.utterances)
+    for shard in sorted({u.shard for u in cache.utterances}):
+        if _shard_number(shard) % world == rank:
+            share = [u for u in cache.utterances if u.shard == shard]
+            budget = rows * sum(u.length for u in share) // every
+            chosen = _draw(share, budget, np.random.default_rng([seed, rank]))
+            yield from _score_shard(bundle, network, cache, chosen, target / shard.name)
+
+
+def refuse_other_teacher(folder: Path, phonemes: Sequence[str]) -> None:
+    """Posteriors over other phonemes would be read as rows of another width.
+
+    Raises:
+        UsageError: they are over others than `phonemes`.
+    """
+    plan = folder / "plan.json"
+    if plan.exists() and json.loads(plan.read_text(encoding="utf-8"))["phonemes"] != list(phonemes):
+        raise UsageError(
+            f"{folder}: its posteriors are over other phonemes; name with --teacher-bundle the "
+            "bundle that made them"
+        )
+
+
+def _keep_plan(folder: Path, bundle: AcousticBundle, rank: int) -> None:
+    path = folder / "plan.json"
+    plan = {"bundle": bundle.hash, "phonemes": list(bundle.phonemes)}
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != plan:
+            raise UsageError(
+                f"{folder}: holds what another bundle said; give another --output, or remove it"
+            )
+    elif rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")  # another process may be reading it
+        temporary.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(path)
 
 
 def _score_shard(
@@ -74,24 +120,24 @@ def _score_shard(
 ) -> Iterator[int]:
     shard.parent.mkdir(parents=True, exist_ok=True)
     index = shard.with_name(shard.name.replace("rows", "index").replace("f16", "jsonl"))
-    done = [json.loads(line) for line in index.read_text().splitlines()] if index.exists() else []
-    next_row = done[-1]["start"] + done[-1]["length"] if done else 0
+    done = resume(index, shard, len(bundle.phonemes))
+    next_row = end_of(done)
     finished = {entry["place"] for entry in done}
-    phonemes = len(bundle.phonemes)
-    with shard.open("ab") as written, index.open("a", encoding="utf-8") as entries:
-        written.truncate(next_row * phonemes * 2)
+    with shard.open("ab") as written, index.open("a", encoding="utf-8") as lines:
         missing = [u for u in chosen if u.place not in finished]
         for group in like_lengths([u.length for u in missing], BATCH_ROWS):
             batch = [missing[i] for i in group]
+            entries = []
             for utterance, log_probs in zip(batch, score(network, cache, batch), strict=True):
                 # What is less likely than 1e-6 teaches nothing, and float16 ends near there.
                 written.write(log_probs.clamp(min=-14).to(torch.float16).numpy().tobytes())
                 entry = asdict(utterance) | {"start": next_row}
                 del entry["shard"]
-                entries.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                entries.append(entry)
                 next_row += utterance.length
-            written.flush()
-            entries.flush()
+            written.flush()  # before the index, which must not name what is not there
+            lines.write(as_lines(entries))
+            lines.flush()
             yield sum(u.length for u in batch)
 
 
@@ -110,5 +156,5 @@ def _draw(
     return chosen
 
 
-def _shard_number(utterance: CachedUtterance) -> int:
-    return int(utterance.shard.stem.rsplit("-", 1)[1])
+def _shard_number(shard: Path) -> int:
+    return int(shard.stem.rsplit("-", 1)[1])
