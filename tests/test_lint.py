@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from assistant.grammar.overlap import is_covered, shared_sentence
 from assistant.grammar.phonemes import Phonemizer
 from assistant.grammar.sampling import sample_sentence
 from assistant.training.competitors import Competitors
-from assistant.training.confusions import estimate_confusions
+from assistant.training.confusions import Changed, estimate_confusions
 from assistant.training.lint_sentences import find_overlaps, find_short
 from assistant.training.lint_sounds import find_alike, find_unpronounceable
 from assistant.training.posterior_bank import TOP, PosteriorBank
@@ -68,6 +69,35 @@ def test_distance_is_the_cheapest_way_to_edit() -> None:
     assert confusions.distance((), (1, 2)) == 9
     assert list(confusions.distances((1, 2), [(), (2,), (1, 2, 1)])) == [5, 2, 4]
     assert confusion_rate(0.0) == 0.5
+
+
+def test_changed_phonemes_score_as_their_best_path_does() -> None:
+    """All paths of five rows, for phonemes beside and between equal ones too."""
+    rows, columns = 5, 4
+    rng = np.random.default_rng(0)
+    paths = np.array(list(itertools.product(range(columns), repeat=rows)))
+    said = [tuple(p for p, _ in itertools.groupby(path) if p) for path in paths.tolist()]
+
+    def best(log_probs: np.ndarray, phonemes: list[int]) -> float:
+        scores = log_probs[np.arange(rows), paths].sum(axis=1)
+        return max(
+            (s for s, p in zip(scores, said, strict=True) if p == tuple(phonemes)), default=-np.inf
+        )
+
+    for phonemes in ([1, 2, 1], [3, 3], [2], [1, 2, 3], [1, 1, 2]):
+        log_probs = np.log(rng.dirichlet(np.full(columns, 0.5), rows) + 1e-4).astype(np.float32)
+        changed = Changed.of(log_probs, np.array(phonemes))
+        assert changed is not None
+        right = best(log_probs, phonemes)
+        for place, other in np.ndindex(changed.replaced.shape):
+            before, after = phonemes[:place], phonemes[place + 1 :]
+            put = [other] if other else []
+            for found, wanted in (
+                (changed.replaced, [*before, *put, *after]),
+                (changed.added, [*before, phonemes[place], *put, *after]),
+            ):
+                better = best(log_probs, wanted) - right
+                assert found[place, other] == pytest.approx(np.exp(min(better, 0) / 2), abs=1e-3)
 
 
 def test_the_confusions_of_a_bank_are_those_its_posteriors_show() -> None:

@@ -115,3 +115,14 @@ def test_backgrounds_are_read_as_mel_power(tmp_path):
     power = noise_power([tmp_path / "hum.wav"])
     assert power.shape == (100, 80)
     assert (power > 0).all()
+
+
+def test_a_teacher_that_is_stretched_still_says_probabilities():
+    batch = batch_of([100, 75, 50], teacher=True)
+    for said, length in zip(batch.teacher, (100, 75, 50), strict=True):
+        said[length:] = 0
+    for factor in np.linspace(0.85, 1 / 0.85, 31):
+        found = stretch(batch, factor)
+        for said, length in zip(found.teacher, found.lengths, strict=True):
+            assert said[:length].exp().sum(dim=1).sub(1).abs().max() < 1e-3
+            assert (said[length:] == 0).all()

@@ -162,3 +162,15 @@ def test_sentences_are_misheard_as_the_model_mishears():
     assert (said, [0, 1, 2, 3]) in drawn
     taken = Counter(heard[places.index(2)] for heard, places in drawn if places.count(2) == 1)
     assert taken[3] > taken[4] > 2 * sum(taken[p] for p in taken if p not in (3, 4))
+
+
+def test_the_surest_mistakes_are_misheard_most():
+    """The bank's costs have no sign: a cost of 0 is the likeliest there is."""
+    surely = peaky([1, 2, 3, 1], rows_each=2)
+    surely[surely.argmax(dim=1) == 3] = peaky([4], certainty=0.99)[1]
+    found = align(surely, (1, 2, 3, 1), noisy=False)
+    assert found is not None
+    mishearing = Mishearing(build_bank([found]), MishearingConfig(replaced=1.0, dropped=0, added=0))
+    rng = np.random.default_rng(0)
+    drawn = [mishearing.mishear([3], rng)[0][0] for _ in range(200)]
+    assert Counter(drawn)[4] > 0.8 * sum(h != 3 for h in drawn)

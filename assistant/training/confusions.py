@@ -36,7 +36,7 @@ def estimate_confusions(bank: PosteriorBank, seed: int = 0) -> Confusions:
     for utterance in rng.permutation(np.unique(bank.utterances))[:UTTERANCES]:
         places = np.flatnonzero(bank.utterances == utterance)
         rows = np.arange(bank.starts[places[0]], bank.starts[places[-1] + 1])
-        changed = _Changed.of(bank.log_probs(rows), bank.phonemes[places])
+        changed = Changed.of(bank.log_probs(rows), bank.phonemes[places])
         if changed is None:
             continue
         for phoneme, replaced, added in zip(
@@ -51,7 +51,7 @@ def estimate_confusions(bank: PosteriorBank, seed: int = 0) -> Confusions:
 
 
 @dataclass(frozen=True)
-class _Changed:
+class Changed:
     """min(1, exp(d / 2)) of each phoneme of an utterance: (K, P) replaced (0: dropped), or with
     another phoneme after it."""
 
@@ -59,7 +59,7 @@ class _Changed:
     added: LogProbs
 
     @classmethod
-    def of(cls, log_probs: LogProbs, phonemes: Numbers) -> _Changed | None:
+    def of(cls, log_probs: LogProbs, phonemes: Numbers) -> Changed | None:
         """log_probs: (T, P), phonemes: (K,); None where the phonemes do not fit into the rows."""
         columns = np.arange(log_probs.shape[1])
         before = prefix_scores(log_probs, phonemes)
@@ -78,14 +78,18 @@ class _Changed:
         shape = (len(phonemes), len(columns))
         one, own, gap, other = (np.full(shape, -np.inf, np.float32) for _ in range(4))
         replaced, added = one.copy(), one.copy()
-        replaced[:, NOTHING] = (entry + leave).max(axis=0)
+        parted = np.maximum(entry_blank + leave, entry + leave_blank)
+        equal = np.append(-1, phonemes[:-1]) == np.append(phonemes[1:], -2)
+        replaced[:, NOTHING] = np.where(equal, parted, entry + leave).max(axis=0)
+        again = np.append(-1, phonemes[:-1]) == phonemes
+        begin = np.where(again, entry_blank, entry)
         for row, now in enumerate(log_probs):
             came = np.where(same_before, entry_blank[row, :, None], entry[row, :, None])
             goes = np.where(same_after, leave_blank[row + 1, :, None], leave[row + 1, :, None])
             one = np.maximum(one, came) + now
             other = np.maximum(np.maximum(other, gap), np.where(twice, -np.inf, own)) + now
             gap = np.maximum(gap, own) + now[BLANK]
-            own = np.maximum(own, entry[row, :, None]) + now[phonemes, None]
+            own = np.maximum(own, begin[row, :, None]) + now[phonemes, None]
             replaced[:, 1:] = np.maximum(replaced, one + goes)[:, 1:]
             added = np.maximum(added, other + goes)
         added[:, NOTHING] = right

@@ -128,9 +128,11 @@ def stretch(batch: Batch, factor: float) -> Batch:
     lengths = (batch.lengths * rows // batch.rows.shape[1]).clamp(min=1)
     teacher = batch.teacher
     if teacher is not None:
+        before = torch.arange(teacher.shape[1]) < batch.lengths[:, None]
         inside = torch.arange(rows) < lengths[:, None]
-        said = _resized(teacher.exp(), rows).clamp(min=1e-6).log()
-        teacher = said * inside[:, :, None]
+        said = _resized(teacher.exp() * before[:, :, None], rows)
+        said = said / said.sum(dim=-1, keepdim=True).clamp(min=1e-6)  # at an end half is padding
+        teacher = said.clamp(min=1e-6).log() * inside[:, :, None]
     return replace(batch, rows=_resized_frames(batch.rows, rows), lengths=lengths, teacher=teacher)
 
 

@@ -35,7 +35,8 @@ class Mishearing:
         self.config = config or MishearingConfig()
         mass = np.full((bank.columns, bank.columns), 1e-9)
         said = np.repeat(bank.phonemes, np.diff(bank.starts))
-        np.add.at(mass, (said[:, None], bank.labels), np.exp(-bank.costs * COST_STEP))
+        likely = np.exp(bank.costs.astype(np.float32) * -COST_STEP)  # costs have no sign
+        np.add.at(mass, (said[:, None], bank.labels), likely)
         mass[:, BLANK] = 0
         np.fill_diagonal(mass, 0)
         taken = mass.cumsum(axis=1)
