@@ -41,7 +41,8 @@ class Listener:
     """What heard an utterance: folders as absolute paths, with the hashes of what lay there.
 
     acoustic_hash: of the acoustic bundle, as `AcousticBundle.hash`. source_hash: of the command
-    files. row_ms: milliseconds of a row of posteriors.
+    files. row_ms: milliseconds of a row of posteriors. commands_hash: of the compiled command set,
+    as `Engine.commands_hash`; empty where an older version kept the utterance.
     """
 
     bundle: str
@@ -50,6 +51,7 @@ class Listener:
     source_hash: str
     row_ms: float
     decision: DecisionConfig
+    commands_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def write_kept(kept: KeptUtterance, folder: Path | None = None) -> None:
         "listener": asdict(kept.listener),
     }
     tensors = {"log_probs": utterance.log_probs.numpy().astype(np.float16)}
-    content = save(tensors, {"utterance": json.dumps(facts, ensure_ascii=False)})
+    # In ASCII: a file's name may be no text, which JSON has an escape for and UTF-8 has not.
+    content = save(tensors, {"utterance": json.dumps(facts)})
     # A file of its own for each writer, of mode 0600: several may listen at a time.
     handle, name = tempfile.mkstemp(prefix=f".{NAME}-", dir=folder)
     try:

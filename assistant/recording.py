@@ -1,11 +1,12 @@
 """Sound that was recorded elsewhere: files, and raw PCM on a binary stream.
 
-Everything comes out as blocks of `Samples`; no file is ever held in memory as a whole.
+Everything comes out as blocks of `Samples`; only `AudioFile.whole` holds a file in memory.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import stat
 import time
@@ -93,6 +94,17 @@ class AudioFile:
                 self.invalid_samples,
             )
 
+    def whole(self) -> Samples:
+        """All of it at once.
+
+        Raises:
+            AudioFileError: it is damaged before its first sample.
+        """
+        samples = np.concatenate([np.zeros(0, np.float32), *self])
+        if not len(samples):
+            raise AudioFileError(f"{self.path}: none of its sound can be read; record it again")
+        return samples
+
     def raw_blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Blocks (N, C) at its own rate; libsndfile scales integers to [-1, 1), not floats."""
         block = max(1, self.rate * BLOCK_MS // 1000)
@@ -152,7 +164,8 @@ def _open(path: Path) -> _SequentialFile:
     except OSError as error:
         raise AudioFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
-        return _SequentialFile(path)
+        # As bytes, since a name need not be text; Windows' names are.
+        return _SequentialFile(os.fsencode(path) if os.name == "posix" else path)
     except soundfile.LibsndfileError as error:
         raise AudioFileError(
             f"{path}: is no audio that libsndfile can read ({error.error_string.rstrip('.')}); "

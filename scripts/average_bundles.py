@@ -3,7 +3,8 @@
     python scripts/average_bundles.py models/pt-br runs/pt-br --weights 1 3 --output models/pt-br
 
 What the last one has learnt is kept, and less of what the first one knew is forgotten (WiSE-FT,
-Wortsman et al. 2022, arXiv 2109.01903). The bank, the golden tensors and the commands of the output
+Wortsman et al. 2022, arXiv 2109.01903). Held out of the mix is who is held out of every bundle: its
+held_out_speakers.txt names those alone. The bank, the golden tensors and the commands of the output
 are to be made anew.
 """
 
@@ -21,6 +22,7 @@ from assistant.errors import AssistantError, UsageError
 
 WEIGHTS = "acoustic.safetensors"
 CONFIG = "config.yaml"
+HELD_OUT = "held_out_speakers.txt"
 
 
 def main() -> None:
@@ -35,11 +37,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the bundle to write")
     arguments = parser.parse_args()
     shares = arguments.weights or [1.0] * len(arguments.bundles)
-    write_weights(arguments.output / WEIGHTS, mixed(arguments.bundles, shares))
+    weights = mixed(arguments.bundles, shares)
+    speakers = held_out_of_all(arguments.bundles)
+    write_weights(arguments.output / WEIGHTS, weights)
     config = arguments.bundles[-1] / CONFIG
     if config.resolve() != (arguments.output / CONFIG).resolve():
         shutil.copyfile(config, arguments.output / CONFIG)
-    print(f"{arguments.output / WEIGHTS}: {len(arguments.bundles)} bundles, as {shares}")
+    listed = "".join(f"{speaker}\n" for speaker in speakers)
+    (arguments.output / HELD_OUT).write_text(listed, encoding="utf-8")
+    print(
+        f"{arguments.output / WEIGHTS}: {len(arguments.bundles)} bundles, as {shares}; "
+        f"{len(speakers)} speakers are held out of all"
+    )
 
 
 def mixed(bundles: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
@@ -65,6 +74,25 @@ def mixed(bundles: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
         parts = (w[name].double() * share for w, share in zip(read, shares, strict=True))
         total[name] = (torch.stack(list(parts)).sum(0) / sum(shares)).to(first.dtype)
     return total
+
+
+def held_out_of_all(bundles: list[Path]) -> list[str]:
+    """The speakers on whom none of the bundles was trained, in order.
+
+    Raises:
+        UsageError: a bundle does not say whom it was not trained on.
+    """
+    listed = []
+    for bundle in bundles:
+        try:
+            content = (bundle / HELD_OUT).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{bundle}: has no {HELD_OUT}, without which nobody knows on whom the mix may be "
+                "tested; copy it from the cache that the bundle was trained from"
+            ) from error
+        listed.append(set(content.split("\n")) - {""})
+    return sorted(set.intersection(*listed))
 
 
 if __name__ == "__main__":

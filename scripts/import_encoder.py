@@ -23,13 +23,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from assistant.bundle import write_encoder
+from assistant.errors import AssistantError, UsageError
 from assistant.nn.encoder import EncoderShape, StreamingEncoder
 
-DTYPES = {0: np.float32, 1: np.int8, 4: np.float16}
+DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 4: np.float16}
 
 
 def read_ctranslate2(data: bytes) -> dict[str, Tensor]:
-    """The variables of a CTranslate2 model file, version 6 (aliases left out)."""
+    """The variables of a CTranslate2 model file, version 6 (aliases left out).
+
+    Raises:
+        UsageError: it is another file.
+    """
     at = 0
 
     def unpack(form: str) -> int:
@@ -46,7 +51,7 @@ def read_ctranslate2(data: bytes) -> dict[str, Tensor]:
 
     version = unpack("I")
     if version != 6:
-        sys.exit(f"not a CTranslate2 file of version 6 (found {version})")
+        raise UsageError(f"not a CTranslate2 file of version 6 (found {version})")
     text()
     unpack("I")
     variables = {}
@@ -60,6 +65,26 @@ def read_ctranslate2(data: bytes) -> dict[str, Tensor]:
             variables[name] = torch.from_numpy(array.reshape(shape).copy())
         at += size
     return variables
+
+
+def dequantised(source: dict[str, Tensor]) -> dict[str, Tensor]:
+    """CTranslate2's variables with the weights that are integers divided by their scale.
+
+    It keeps round(weight * scale): of int8 there is a scale a row, of int16 one for all.
+
+    Raises:
+        UsageError: a matrix of integers has no scale.
+    """
+    weights = {}
+    for name, value in source.items():
+        scale = source.get(f"{name}_scale")
+        if scale is not None:
+            weights[name] = value.float() / scale.float().view(-1, *[1] * (value.ndim - 1))
+        elif name.endswith("/weight") and not value.is_floating_point():
+            raise UsageError(f"{name} has integers and no scale; convert the model to float16")
+        else:
+            weights[name] = value
+    return weights
 
 
 def from_ctranslate2(source: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -140,10 +165,13 @@ def main() -> None:
     parser.add_argument("--origin", default="Whisper base, multilingual (OpenAI)")
     arguments = parser.parse_args()
     data = b"".join(part.read_bytes() for part in arguments.source)
-    if arguments.source[0].suffix == ".safetensors":
-        weights = from_hugging_face(load_file(arguments.source[0]))
-    else:
-        weights = from_ctranslate2(read_ctranslate2(data))
+    try:
+        if arguments.source[0].suffix == ".safetensors":
+            weights = from_hugging_face(load_file(arguments.source[0]))
+        else:
+            weights = from_ctranslate2(dequantised(read_ctranslate2(data)))
+    except KeyError as error:
+        raise UsageError(f"no {error} that can be read; is it Whisper, in float16?") from error
     width, mel_bins, _ = weights["conv1.weight"].shape
     shape = EncoderShape(
         mel_bins=mel_bins,
@@ -160,4 +188,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

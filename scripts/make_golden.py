@@ -8,6 +8,7 @@ A test computes them again: a bundle on another machine, or after a change of co
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 
 from assistant.acoustic import AcousticScorer
 from assistant.bundle import read_acoustic, write_weights
+from assistant.errors import AssistantError
 from assistant.features import FeatureExtractor
 from assistant.recording import read_file
 
@@ -29,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.5)
     arguments = parser.parse_args()
     bundle = read_acoustic(arguments.bundle)
-    samples = np.concatenate(list(read_file(arguments.recording)))
+    samples = read_file(arguments.recording).whole()
     loudest = int(np.abs(samples).argmax())
     length = int(arguments.seconds * 16000)
     begin = max(0, min(loudest - length // 2, len(samples) - length))
@@ -54,4 +56,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssistantError as error:
+        sys.exit(f"error: {error}")

@@ -208,6 +208,19 @@ def test_every_bad_line_is_told_and_the_rest_is_used(
         assert expected in said
 
 
+def test_a_recording_damaged_before_its_first_sample_is_told(
+    run: Adapt, bundle: Path, tmp_path: Path
+) -> None:
+    takes = write_takes(tmp_path / "takes", [{"path": "cut.flac", "text": "dim to one"}])
+    noise = 0.1 * np.random.default_rng(0).standard_normal(SAMPLE_RATE)
+    soundfile.write(takes / "cut.flac", noise, SAMPLE_RATE)
+    (takes / "cut.flac").write_bytes((takes / "cut.flac").read_bytes()[:100])
+    code, out, err = run(takes, "--force", "--json")
+    assert code == 0
+    assert json.loads(out[0])["adapted_on"] == 8
+    assert "manifest.jsonl:1: " in err[-1] and "none of its sound can be read" in err[-1]
+
+
 def test_a_recording_of_something_else_is_told(
     run: Adapt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     shutil.copytree(first, second)
     weights = read_weights(first / "acoustic.safetensors")
     write_weights(second / "acoustic.safetensors", {n: 2 * w for n, w in weights.items()})
+    for bundle, speakers in ((first, "ann\nbob\ncat\n"), (second, "bob\ncat\ndan\n")):
+        (bundle / "held_out_speakers.txt").write_text(speakers, encoding="utf-8")
     return [first, second]
 
 
@@ -48,6 +50,8 @@ def test_weights_are_mixed_by_their_shares(
         assert weight.dtype == before[name].dtype
         torch.testing.assert_close(weight, (1.75 * before[name].double()).to(weight.dtype))
     assert read_acoustic(mixed).phonemes == read_acoustic(bundles[0]).phonemes
+    # One of them was trained on Ann, the other on Dan.
+    assert (mixed / "held_out_speakers.txt").read_text(encoding="utf-8") == "bob\ncat\n"
 
 
 def test_the_output_may_be_one_of_them(
@@ -72,11 +76,15 @@ def test_what_does_not_fit_is_told(
     shutil.copytree(bundles[0], wider)
     weights = read_weights(wider / "acoustic.safetensors")
     write_weights(wider / "acoustic.safetensors", {n: w[None] for n, w in weights.items()})
+    silent = tmp_path / "silent"
+    shutil.copytree(bundles[0], silent)
+    (silent / "held_out_speakers.txt").unlink()
     for arguments, what in (
         ((*bundles, "--weights", 1), "write one number for each of the 2 bundles"),
         ((bundles[0], other), "their config.yaml differ"),
         ((bundles[0], wider), "weights of other names or shapes"),
         ((bundles[0], tmp_path), "acoustic.safetensors: missing"),
+        ((bundles[0], silent), "has no held_out_speakers.txt"),
     ):
         with pytest.raises(AssistantError, match=what):
             average(*arguments, "--output", tmp_path / "mixed")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -307,6 +309,22 @@ def test_a_name_with_a_line_break_stays_on_its_line(assistant: Assistant, tmp_pa
     code, _, err = assistant("recognize", tmp_path / "a\nb\x1b[31m.wav")
     assert (code, len(err)) == (2, 1)
     assert r"a\nb\x1b[31m.wav" in err[0]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a name is text elsewhere")
+def test_a_name_that_is_no_text_is_read_like_any_other(
+    assistant: Assistant, recording: Path, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    shutil.copy(recording, odd)
+    code, out, err = assistant("recognize", "--json", odd, recording)
+    assert (code, err) == (0, [])
+    assert [json.loads(line)["file"] for line in out] == [odd] * 2 + [str(recording)] * 2
+    code, out, err = assistant("recognize", odd)
+    assert (code, err) == (0, []) and r"caf\udce9.wav" in out[0]
+    Path(odd).write_bytes(b"no sound")
+    code, _, err = assistant("recognize", odd)
+    assert (code, len(err)) == (2, 1) and r"caf\udce9.wav: is no audio" in err[0]
 
 
 # ── errors and exit codes ──────────────────────────────────────────────────────────────────

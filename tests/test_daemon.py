@@ -712,6 +712,25 @@ def test_commands_are_compiled_by_this_program_and_nothing_of_the_folder(tmp_pat
     assert argv[:5] == [sys.executable, "-P", "-m", "assistant", "train"]
 
 
+def test_a_bare_name_is_the_bundles_set_and_not_a_folder_called_so(engine, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bundle = engine.acoustic.folder
+    for name in ("agreeable", "mine"):
+        (tmp_path / name / "rooms").mkdir(parents=True)
+        (tmp_path / name / "rooms/light.yaml").touch()
+    source = CommandsSource("agreeable", str(bundle))
+    assert (source.files, run(source.compiled(print))) == ((), "agreeable")
+    assert source.watched == (bundle / "commands/agreeable",)
+    folder = CommandsSource("./agreeable", str(bundle))
+    assert folder.files == (Path("agreeable/rooms/light.yaml"),)
+
+    mine = CommandsSource("mine", str(bundle))
+    with pytest.raises(ConfigError, match=r"or say \./mine for what lies deeper"):
+        run(mine.compiled(print))
+    (tmp_path / "mine/door.yaml").touch()
+    assert mine.files == (Path("mine/door.yaml"), Path("mine/rooms/light.yaml"))
+
+
 def test_an_application_has_commands_of_its_own_while_its_window_is_active(engine):
     strict = engine.with_config(replace(engine.config, commands="strict"))
 

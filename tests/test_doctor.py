@@ -28,7 +28,7 @@ from assistant.doctor.desktop import check_desktop
 from assistant.doctor.examination import TOPICS, Examined, examine
 from assistant.doctor.microphone import check_microphone
 from assistant.doctor.model import check_model
-from assistant.errors import AudioFileError
+from assistant.errors import AudioFileError, ConfigError
 from assistant.program import install_line
 
 RATE = 44_100
@@ -360,6 +360,28 @@ def test_a_damaged_model_with_the_right_hash_is_a_fault(tmp_path: Path) -> None:
     found = by_name(check_model(AssistantConfig(str(bundle_in(tmp_path))), None, None))
     assert found["acoustic model"].verdict is Verdict.GOOD
     assert found["loading"].verdict is Verdict.FAULT
+
+
+def test_a_folder_that_is_called_like_the_set_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_in(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    found = by_name(check_model(AssistantConfig(str(bundle), "home"), None, None))
+    assert found["acoustic model"].verdict is Verdict.GOOD
+    with pytest.raises(ConfigError, match="neither compiled commands nor command files"):
+        list(check_model(AssistantConfig(str(bundle), "./home"), None, None))
+
+
+def test_a_recording_without_any_sound_in_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, spoken(0.5), RATE)
+    path.write_bytes(path.read_bytes()[:100])
+    examined = Examined(AssistantConfig("en-us-small"), recording=path)
+    found = [check for _, check in examine(examined, ["model"])]
+    assert "none of its sound can be read" in found[-1].found
+    assert found[-1].remedy == "record it again"
 
 
 def test_the_bundled_model_understands_the_bundled_recording(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -15,9 +16,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from tiny_bundle import build
 
 from assistant import kept as kept_module
+from assistant.bundle import read_acoustic, read_commands
+from assistant.bundle.adapted import install_adapted, undo_adapted
 from assistant.cli import main
 from assistant.confidence import Calibration
 from assistant.config import AssistantConfig, DecisionConfig
@@ -27,6 +32,7 @@ from assistant.explanation import POOR_FIT, Explanation, explain
 from assistant.grammar.graph import free_loop_score, greedy
 from assistant.intent import IntentDecoder
 from assistant.kept import NAME, Keeper, KeptUtterance, Listener, read_kept, write_kept
+from assistant.resources import state_folder
 from assistant.types import Hypothesis, Rejection, Samples, Utterance, WordTime
 
 ROW_MS = 40.0
@@ -159,18 +165,21 @@ def test_nothing_and_hardly_anything_are_explained_too(engine: Engine, rows: int
 # ── what is kept ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("name", ["ä.wav", "caf\udce9.wav"])  # the second is no text
 @pytest.mark.parametrize(
     "decision", [HYPOTHESIS, Rejection("no"), Rejection("not a command", HYPOTHESIS)]
 )
-def test_what_is_kept_comes_back(tmp_path: Path, decision: Hypothesis | Rejection) -> None:
+def test_what_is_kept_comes_back(
+    tmp_path: Path, decision: Hypothesis | Rejection, name: str
+) -> None:
     log_probs = torch.randn(9, 5).log_softmax(1)
     folder = tmp_path / "state/assistant"
-    kept = KeptUtterance(Utterance(3, 99, log_probs, decision), LISTENER, "ä.wav", "2026")
+    kept = KeptUtterance(Utterance(3, 99, log_probs, decision), LISTENER, name, "2026")
     write_kept(kept, folder)
     found = read_kept(folder)
     assert torch.equal(found.utterance.log_probs, log_probs.half().float())
     assert replace(found.utterance, log_probs=log_probs) == kept.utterance
-    assert (found.listener, found.file, found.when) == (LISTENER, "ä.wav", "2026")
+    assert (found.listener, found.file, found.when) == (LISTENER, name, "2026")
     if sys.platform != "win32":
         assert (folder / NAME).stat().st_mode & 0o777 == 0o600
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -277,6 +286,36 @@ def test_the_last_utterance_is_explained_from_what_was_kept(
     # Other commands decide anew.
     _, out, _ = run("explain", "--commands", "strict")
     assert "decided anew" in out[0] and "not a command" in out[1]
+
+
+def test_a_set_adapted_since_decides_anew(
+    run: Run, bundle: Path, recording: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(bundle / "commands/agreeable", folder)
+    run("recognize", *tiny(bundle, str(folder)), recording)
+    assert "decided anew" not in run("explain")[1][0]
+
+    acoustic = read_acoustic(bundle)
+    commands = read_commands(folder, acoustic)  # with another calibration, of the same source
+    unsure = replace(commands, calibration=Calibration((0.0, 0.0, 0.0, 0.0), -5.0))
+    install_adapted(folder, unsure, acoustic, {"recordings": 9})
+    _, out, _ = run("explain")
+    assert "decided anew" in out[0] and "not a command" in out[1]
+    undo_adapted(folder)
+    assert "decided anew" not in run("explain")[1][0]
+
+
+def test_what_an_older_version_kept_is_explained(run: Run, bundle: Path, recording: Path) -> None:
+    run("recognize", *tiny(bundle), recording)
+    _, expected, _ = run("explain")
+    path = state_folder() / NAME
+    with safe_open(path, "np") as file:
+        tensors = {"log_probs": file.get_tensor("log_probs")}
+        facts = json.loads(file.metadata()["utterance"])
+    del facts["listener"]["commands_hash"]
+    save_file(tensors, path, {"utterance": json.dumps(facts)})
+    assert run("explain") == (0, expected, [])
 
 
 def test_nothing_is_kept_where_it_is_not_wanted(

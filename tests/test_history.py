@@ -62,6 +62,7 @@ def test_a_table_tells_when_what_how_and_why(
     [
         ((), "12345"),
         (("--last", "2"), "45"),
+        (("--last", "7"), "12345"),
         (("-n", "0"), ""),
         (("--intent", "setLight"), "23"),
         (("--status", "done"), "125"),

@@ -70,7 +70,7 @@ def read_journal(
         first = entries.get(entry.id, entry)
         entries[entry.id] = replace(entry, when=first.when)
     told = [entry for entry in map(_as_it_is, entries.values()) if wanted is None or wanted(entry)]
-    return History(tuple(told if limit is None else told[len(told) - limit :]), damaged)
+    return History(tuple(told if limit is None else told[max(0, len(told) - limit) :]), damaged)
 
 
 def follow_journal(

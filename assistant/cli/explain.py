@@ -143,7 +143,10 @@ def _of_last(
         )
     decoder = engine.decoder()
     note = f"heard {kept.when}"
-    if is_anew or engine.commands.source_hash != listener.source_hash:
+    is_other = engine.commands.source_hash != listener.source_hash
+    if listener.commands_hash:  # adapting changes the set and not its source
+        is_other = engine.commands_hash != listener.commands_hash
+    if is_anew or is_other:
         utterance = replace(utterance, decision=decoder.decide(utterance.log_probs))
         note += ", decided anew by other commands or settings"
     columns = engine.acoustic.phonemes

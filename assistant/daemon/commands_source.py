@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..bundle import FORMAT
 from ..errors import BundleError, ConfigError
 from ..program import PROGRAM
 from ..resources import cache_folder, command_files, find_bundle, find_commands
@@ -28,7 +27,11 @@ COMPILE_TIMEOUT_S = 900.0
 
 
 class CommandsSource:
-    """A command set as the configuration names it."""
+    """A command set as the configuration names it.
+
+    A name without a separator is that of a set inside the bundle first, as the engine finds it: a
+    folder that happens to be called so is passed over. `./home` names the folder.
+    """
 
     def __init__(self, named: str, bundle: str) -> None:
         """named: a compiled set (folder or name), a command file, or a folder of them."""
@@ -37,22 +40,35 @@ class CommandsSource:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The command files; none where the set is compiled already."""
+        """The command files; none where the set is compiled already, or where there are none."""
         path = Path(self.named)
-        if (path / "intent.safetensors").is_file():
+        if self._compiled_set is not None:
             return ()
         if path.is_dir():
-            return command_files(path)
+            # By a bare name it may be any folder, /home say, below which there may be any files.
+            is_meant = self._is_path or any(path.glob("*.yaml"))
+            return command_files(path) if is_meant else ()
         return (path,) if path.suffix in (".yaml", ".yml") and path.is_file() else ()
 
     @property
     def watched(self) -> tuple[Path, ...]:
         """The files and folders whose change means other commands."""
-        if self.files:
-            return (Path(self.named),)
+        return (self._compiled_set or Path(self.named),)
+
+    @property
+    def _is_path(self) -> bool:
+        """Whether more than a bare name is said."""
+        return Path(self.named).name != self.named or self.named == os.pardir
+
+    @property
+    def _compiled_set(self) -> Path | None:
+        """The folder of the compiled set that is named; None where there is none."""
+        path = Path(self.named)
+        if self._is_path and path.is_dir():
+            return path if (path / "config.yaml").is_file() else None
         with contextlib.suppress(BundleError):
-            return (find_commands(self.named, find_bundle(self.bundle)),)
-        return (Path(self.named),)
+            return find_commands(self.named, find_bundle(self.bundle))
+        return None
 
     async def compiled(self, tell: Callable[[str], None]) -> str:
         """The compiled set's folder or name; compiles it first where it must be.
@@ -66,9 +82,11 @@ class CommandsSource:
         files = self.files
         path = Path(self.named)
         if not files:
-            if path.is_dir() and not (path / "config.yaml").is_file():
+            if path.is_dir() and self._compiled_set is None:
+                deeper = "" if self._is_path else f", or say ./{path} for what lies deeper"
                 raise ConfigError(
                     f"{path}: neither compiled commands nor command files; put a *.yaml into it"
+                    f"{deeper}"
                 )
             return self.named
         key = await asyncio.to_thread(self._key, files)
@@ -84,6 +102,8 @@ class CommandsSource:
 
     def _key(self, files: tuple[Path, ...]) -> str:
         """Of what the result depends on."""
+        from ..bundle import FORMAT  # noqa: PLC0415 - torch, which may be broken for the doctor
+
         digest = hashlib.sha256(str(FORMAT).encode())
         bundle = find_bundle(self.bundle)
         for name in ("config.yaml", "acoustic.safetensors"):

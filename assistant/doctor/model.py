@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import AssistantConfig
+from ..daemon.commands_source import CommandsSource
 from ..errors import AssistantError
 from ..resources import data_folder, find_bundle, find_commands
 from ..yaml_loader import read_yaml
@@ -52,13 +53,11 @@ def check_model(
         AssistantError: there is no such bundle or command set.
     """
     bundle = find_bundle(config.bundle)
-    source = Path(config.commands)
-    if source.exists() and not (source / "config.yaml").is_file():
-        from ..daemon.commands_source import CommandsSource  # noqa: PLC0415 - loads torch
-
-        compiled = asyncio.run(CommandsSource(config.commands, config.bundle).compiled(say))
+    source = CommandsSource(config.commands, config.bundle)
+    compiled = asyncio.run(source.compiled(say))
+    if compiled != config.commands:
+        yield good("commands", f"{config.commands} compiles")
         config = replace(config, commands=compiled)
-        yield good("commands", f"{source} compiles")
     commands = find_commands(config.commands, bundle)
     hashes = list(_hashes(bundle, commands))
     yield from hashes
@@ -189,8 +188,7 @@ def _try(engine: Engine, recording: Path | None) -> _Trial:
         noise = np.random.default_rng(0).standard_normal(round(SPEED_S * SAMPLE_RATE))
         samples = (0.01 * noise).astype(np.float32)
     else:
-        samples = np.concatenate([np.zeros(0, np.float32), *read_file(recording)])
-        samples = samples[: round(LONGEST_S * SAMPLE_RATE)]
+        samples = read_file(recording).whole()[: round(LONGEST_S * SAMPLE_RATE)]
     length = len(samples) / SAMPLE_RATE
     whole = engine.pipeline(whole=length < WHOLE_S)
     whole.feed(samples[:SAMPLE_RATE])

@@ -68,7 +68,7 @@ def hear_takes(
     for number, take in enumerate(takes):
         progress(number / len(takes), f"hearing {take.path.name}")
         try:
-            samples = np.concatenate(list(read_file(take.path)))
+            samples = read_file(take.path).whole()
             features.reset()
             log_mel = [chunk.log_mel for chunk in (*features.feed(samples), *features.flush())]
         except AssistantError as error:
