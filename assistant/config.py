@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from .bounds import Bounded, Bounds
 from .errors import ConfigError
+from .resources import is_meant
 from .yaml_loader import read_yaml
 
 Config = TypeVar("Config")
@@ -324,4 +325,4 @@ def load(path: Path) -> AssistantConfig:
 def _beside(file: Path, named: str) -> str:
     """What is there, seen from the file's folder, as an absolute path; any other name as it is."""
     place = file.absolute().parent / named
-    return str(place) if named and place.exists() else named
+    return str(place) if is_meant(named, place) else named

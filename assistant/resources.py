@@ -68,6 +68,17 @@ def find_commands(name: str, bundle: Path) -> Path:
     return _find(name, bundle / "commands", "compiled command set")
 
 
+def is_meant(named: str, place: Path) -> bool:
+    """Whether `named`, of a bundle or a command set, means the file or folder at `place`.
+
+    A bare name is that of any folder, /home say, only where commands or a model lie in it.
+    """
+    if not named or not place.exists():
+        return False
+    is_bare = Path(named).name == named != os.pardir
+    return not is_bare or place.is_file() or any(place.glob("*.yaml"))
+
+
 def command_files(folder: Path) -> tuple[Path, ...]:
     """The command files below a folder, without hidden ones: editors keep drafts and locks so."""
     found = folder.rglob("*.yaml")

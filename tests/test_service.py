@@ -353,6 +353,15 @@ def test_paths_are_absolute_since_the_service_starts_elsewhere(
     assert f"--config {home}/my.yaml\n" in unit_of(home).read_text()
 
 
+def test_a_folder_that_is_called_like_the_set_is_passed_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    Path("coffee").mkdir()
+    main(["service", "install", "--commands", "coffee"])
+    assert "--commands coffee\n" in unit_of(home).read_text()
+
+
 @pytest.mark.parametrize("key", ["commands: {}", "daemon: {{contexts: {{editor: {}}}}}"])
 def test_what_is_right_in_this_folder_alone_is_refused(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
@@ -360,6 +369,7 @@ def test_what_is_right_in_this_folder_alone_is_refused(
     monkeypatch.chdir(home)
     for folder in ("here/mine", "settings/mine"):
         Path(folder).mkdir(parents=True)
+        (Path(folder) / "commands.yaml").touch()
     file = Path("settings/my.yaml")
     file.write_text(key.format("here/mine"))
     assert main(["service", "install", "--config", str(file)]) == 2

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
+from ..resources import is_meant
 from . import options, serve
 from .screen import Screen
 
@@ -185,4 +186,4 @@ def _check_found_elsewhere(file: Path) -> None:
 
 def _absolute(value: str) -> str:
     """A path as an absolute one; the name of something that travels with the package as it is."""
-    return str(Path(value).absolute()) if Path(value).exists() else value
+    return str(Path(value).absolute()) if is_meant(value, Path(value)) else value

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..errors import BundleError, ConfigError
 from ..program import PROGRAM
-from ..resources import cache_folder, command_files, find_bundle, find_commands
+from ..resources import cache_folder, command_files, find_bundle, find_commands, is_meant
 
 KEPT = 8
 """Compiled sets that stay in the cache."""
@@ -45,9 +45,7 @@ class CommandsSource:
         if self._compiled_set is not None:
             return ()
         if path.is_dir():
-            # By a bare name it may be any folder, /home say, below which there may be any files.
-            is_meant = self._is_path or any(path.glob("*.yaml"))
-            return command_files(path) if is_meant else ()
+            return command_files(path) if is_meant(self.named, path) else ()
         return (path,) if path.suffix in (".yaml", ".yml") and path.is_file() else ()
 
     @property
