@@ -110,7 +110,11 @@ def gathered(mine: dict[str, ErrorRate]) -> dict[str, ErrorRate]:
 
 
 def chosen(arguments: argparse.Namespace) -> dict[str, list[Recording]]:
-    """What is measured, by family of corpora; first what `--table` names, all of it, shuffled."""
+    """What is measured, by family of corpora; first what `--table` names, all of it, shuffled.
+
+    Raises:
+        UsageError: no recording is of the corpora that `--table` names.
+    """
     recordings = [r for path in arguments.manifest for r in read_manifest(path)]
     refuse_unknown(arguments.apart, (r.corpus for r in recordings))
     if arguments.everyone:
@@ -124,12 +128,31 @@ def chosen(arguments: argparse.Namespace) -> dict[str, list[Recording]]:
         return corpus.startswith(arguments.table) and corpus not in arguments.apart
 
     table = choose([r for r in recordings if is_table(r)], speakers, 10**6)
+    if not table:
+        known = ", ".join(sorted({r.corpus for r in recordings if r.speaker in speakers}))
+        raise UsageError(
+            f"--table {arguments.table}: no recording of such a corpus is held out; there are "
+            f"{known or 'none'}"
+        )
     table = [table[i] for i in np.random.default_rng(0).permutation(len(table))]
     others = [r for r in recordings if not is_table(r)]
     found = {arguments.table: table}
     for recording in choose(others, speakers, arguments.at_most):
         found.setdefault(family(recording.corpus, arguments.apart), []).append(recording)
     return found
+
+
+def refuse_unmeasured(only: list[str], planned: list[str]) -> None:
+    """A name that is misspelt would leave the figures as they were, and say nothing.
+
+    Raises:
+        UsageError: one of `only` is not among the conditions planned.
+    """
+    for name in only:
+        if name not in planned:
+            needs = "needs --noise" if name in {c.name for c in NOISE + MIXED} else "is unknown"
+            known = ", ".join(dict.fromkeys(planned))
+            raise UsageError(f"--only: '{name}' {needs}; there are {known}")
 
 
 def main() -> None:
@@ -154,7 +177,9 @@ def main() -> None:
     if len(sample) < len(table):
         conditions.insert(0, ("sample", Condition("clean")))
     plan += [(section, c, c.name, sample) for section, c in conditions]
-    plan = [p for p in plan if not arguments.only or p[1].name in arguments.only]
+    if arguments.only:
+        refuse_unmeasured(arguments.only, [condition.name for _, condition, *_ in plan])
+        plan = [p for p in plan if p[1].name in arguments.only]
     figures: dict[str, dict[str, object]] = {}
     with Progress(disable=rank > 0, refresh_per_second=0.5) as progress:
         total = sum(r.seconds for *_, listed in plan for r in listed[rank::world])
@@ -166,13 +191,14 @@ def main() -> None:
             found = summary(gathered(mine))
             figures.setdefault(section, {})[name] = found
             if rank == 0:
-                low, high = found["interval"]  # type: ignore[misc]
+                interval = found["interval"] or "one speaker: no interval"
                 progress.console.print(
-                    f"{section:8} {name:28} {found['phoneme_error']:.4f}  [{low:.4f}, {high:.4f}]"
+                    f"{section:8} {name:28} {found['phoneme_error']:.4f}  {interval}", markup=False
                 )
     if rank == 0:
         path = arguments.json or arguments.bundle / "figures.json"
-        report = keep_figures(path, bundle.hash, {"table": arguments.table, **figures})
+        measured = {"table": arguments.table, **figures}
+        report = keep_figures(path, bundle.hash, measured, some=bool(arguments.only))
         if arguments.card:
             write_tables(arguments.bundle / "CARD.md", report)
     if world > 1:

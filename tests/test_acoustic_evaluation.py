@@ -1,9 +1,13 @@
 """Measuring an acoustic bundle: conditions, blocks, tables."""
 
+import json
+import sys
+
 import numpy as np
 import pytest
 import tiny_bundle
 import torch
+from script_support import load_script
 from torch.testing import assert_close
 
 from assistant.bundle import read_acoustic
@@ -79,6 +83,14 @@ def test_the_interval_holds_the_rate():
     assert found["phoneme_error"] == pytest.approx(0.1)
 
 
+def test_one_speaker_has_no_interval():
+    figure = summary({"a": ErrorRate(1, 10)})
+    assert figure["interval"] is None
+    shown = tables({"table": "cv", "corpora": {"cv": figure}, "noise": {"5 dB": figure}})
+    assert "| cv | 0.100 | – | 1 |" in shown
+    assert "| 5 dB | 0.100 | – | +0% |" in shown
+
+
 def test_tables_go_between_the_markers(tmp_path):
     card = tmp_path / "CARD.md"
     figure = summary({"a": ErrorRate(1, 10), "b": ErrorRate(3, 10)})
@@ -113,5 +125,37 @@ def test_figures_of_the_same_weights_are_kept_together(tmp_path):
     assert "| cv | 0.100 |" in tables(both)
     assert "| acoustic model, MB | 4.8 |" in tables(both)
     assert "| compute while someone speaks, of one thread | 6.9% |" in tables(both)
+    noise = {"noise": {"5 dB": figure, "0 dB": figure}}
+    keep_figures(path, "first", {"table": "cv", **noise})
+    other = {"table": "cv", "noise": {"5 dB": {**figure, "phonemes": 99}}}
+    again = keep_figures(path, "first", other, some=True)
+    assert list(again["noise"]) == ["5 dB", "0 dB"] and again["noise"]["5 dB"]["phonemes"] == 99
+    assert list(again["corpora"]) == ["cv"]
+    assert list(keep_figures(path, "first", other)["noise"]) == ["5 dB"]
+    elsewhere = keep_figures(path, "first", {"table": "ls", "corpora": {"ls": figure}}, some=True)
+    assert list(elsewhere["corpora"]) == ["ls"]
+    assert "noise" not in elsewhere and "compute" in elsewhere
     trained_on = keep_figures(path, "second", {"table": "cv", "corpora": {"cv": figure}})
     assert "compute" not in trained_on and "compute" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "clean", "50 dB"], r"--only: '50 dB' is unknown; there are clean, 1280 ms"),
+        (["--only", "5 dB"], r"--only: '5 dB' needs --noise"),
+        (["--table", "nobody"], r"--table nobody: .*there are corpus$"),
+    ],
+)
+def test_what_would_measure_nothing_is_refused(tmp_path, monkeypatch, data, options, words):
+    bundle = tiny_bundle.build(tmp_path)
+    (bundle / "held_out_speakers.txt").write_text("someone\n", encoding="utf-8")
+    recording = data / "recordings/home/word_yes.flac"
+    line = {"path": str(recording), "text": "yes", "speaker": "someone", "corpus": "corpus"}
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(json.dumps({**line, "seconds": 1.0}) + "\n", encoding="utf-8")
+    fixed = ["--bundle", str(bundle), "--manifest", str(manifest), "--table", "corpus"]
+    monkeypatch.setattr(sys, "argv", ["evaluate_acoustic.py", *fixed, *options])
+    with pytest.raises(UsageError, match=words):
+        load_script("evaluate_acoustic", monkeypatch).main()
+    assert not (bundle / "figures.json").exists()

@@ -1,8 +1,10 @@
 """Figures in documents come from reports that are kept, and from nothing else."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from script_support import load_script
 
 from assistant.errors import UsageError
 from assistant.evaluation.benchmark.documented import (
@@ -89,6 +91,44 @@ def test_reports_of_other_settings_do_not_share_a_table() -> None:
     other = {**report, "made_from": {**report["made_from"], "seed": 99}}
     with pytest.raises(UsageError, match="seed 99"):
         tables([report, other])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("reverb", True, "simulated rooms"),
+        ("early_commit", True, "early commit"),
+        ("noise_hash", "0" * 64, "different noise"),
+        ("manifest_hash", "0" * 64, "different manifest"),
+        ("commands", None, "evaluate it with --commands"),
+    ],
+)
+def test_reports_of_other_conditions_do_not_share_a_table(
+    key: str, value: object, told: str
+) -> None:
+    (path,) = reports_of(ROOT / "models/en-us/CARD.md")
+    report = dict(read_report(path))
+    other = {**report, "made_from": {**report["made_from"], key: value}}
+    with pytest.raises(UsageError, match=told) as refused:
+        tables([report, other])
+    assert "\n" not in str(refused.value)
+
+
+def test_an_older_report_without_hashes_shares_a_table() -> None:
+    (path,) = reports_of(ROOT / "models/en-us/CARD.md")
+    report = dict(read_report(path))
+    later = ("reverb", "early_commit", "noise_hash", "manifest_hash")
+    made_from = {key: value for key, value in report["made_from"].items() if key not in later}
+    assert tables([report, {**report, "made_from": made_from}])
+
+
+def test_a_document_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = load_script("document_evaluation", monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["document_evaluation.py", str(tmp_path / "none.md")])
+    with pytest.raises(UsageError, match=r"none\.md: cannot be read: No such file"):
+        script.main()
 
 
 def test_a_document_without_reports_says_what_is_missing(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from tiny_bundle import build
 
 from assistant.cli import main
 from assistant.config import AssistantConfig
+from assistant.errors import UsageError
 from assistant.evaluation import processes, report
 from assistant.evaluation.journal import Journal
 from assistant.evaluation.processes import Rank
@@ -149,6 +152,29 @@ def test_torchrun_makes_the_report_of_one_process(tiny, manifest, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"one.json", "two.json"}  # no journal
 
 
+def test_a_recording_that_is_too_long_is_a_problem_and_the_rest_is_evaluated(
+    tiny, manifest, tmp_path, capsys
+):
+    soundfile.write(tmp_path / "long.wav", np.zeros(31 * 16_000), 16_000)
+    path = tmp_path / "manifest.jsonl"
+    longer = json.dumps({"path": str(tmp_path / "long.wav"), "intent": "setLight"})
+    path.write_text(manifest.read_text(encoding="utf-8") + longer, encoding="utf-8")
+    options = ["--bundle", str(tiny), "--commands", "agreeable", "--device", "cpu", "--whole"]
+    assert main(["evaluate", str(path), *options, "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    (problem,) = found["problems"]
+    assert problem["path"].endswith("long.wav") and "30 s at most" in problem["what"]
+    assert (found["conditions"][0]["n"], len(found["utterances"])) == (4, 4)
+    assert "long.wav" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "reports").mkdir()
+    with pytest.raises(UsageError, match="reports: cannot be written"):
+        report.write({}, tmp_path / "reports")
+    assert [path.name for path in tmp_path.iterdir()] == ["reports"]
+
+
 # ── the shipped bundle ─────────────────────────────────────────────────────────────────────
 
 
@@ -200,6 +226,7 @@ def test_without_commands_phonemes_are_measured(data, tmp_path, capsys):
     found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert 0 <= found["phoneme_error"] < 0.3
     assert found["utterances"][0]["phonemes"]["length"] > 20
+    assert found["phoneme_error_interval"] is None  # of one recording
     assert found["conditions"][0]["exact"] is None
     assert found["made_from"]["commands"] is None
 
@@ -212,6 +239,16 @@ def test_nothing_to_evaluate_is_an_error(tmp_path, capsys):
     assert "missing.flac" in shown
     assert "no recording of it could be evaluated" in shown
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(tmp_path, capsys, option):
+    (tmp_path / "file").touch()
+    for output, words in ((tmp_path, "is a folder"), (tmp_path / "file/out", "cannot be written")):
+        assert main(["evaluate", str(tmp_path / "none.jsonl"), option, str(output)]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert words in told and "none.jsonl" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,21 @@ def test_what_has_no_labels_is_compared_by_its_phonemes_alone() -> None:
     assert only.phoneme_error is not None and only.phoneme_error.here == 0.2
 
 
+def test_figures_are_counted_over_what_they_are_measured_by() -> None:
+    """One pair without labels, one without text, and one with both."""
+    unlabelled = {**utterance("a", errors=2), "exact": None, "strict": None}
+    same = report(unlabelled, utterance("b", phonemes=None), utterance("c"))
+    (only,) = compare(same, same).conditions
+    assert only.pairs == 3
+    assert (only.exact.share.pairs, only.strict.share.pairs, only.phoneme_error.pairs) == (2, 2, 2)
+
+
+def test_several_commands_are_not_called_refused() -> None:
+    several = utterance("a", got=None, reason="2 commands were heard: 'light on', 'light on'")
+    (only,) = compare(report(several), report(utterance("a"))).conditions
+    assert only.changed[0].here == several["reason"]
+
+
 def test_false_accepts_are_compared_by_the_hour() -> None:
     here, there = report(utterance("a")), report(utterance("a"))
     there["negatives"] = {**there["negatives"], "false_accepts": 7, "hours": 0.5}

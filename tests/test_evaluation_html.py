@@ -154,6 +154,22 @@ def test_where_the_recording_is_gone_the_page_says_so() -> None:
     assert "The recording is not at hand" in text and "Refused: confidence 0.20" in text
 
 
+def test_a_recogniser_without_a_threshold_has_no_mark_on_its_curve() -> None:
+    content = report(utterance("a.flac"))
+    content["made_from"]["threshold"] = None
+    page = Page(render(content))
+    (chart,) = (s["aria-label"] for s in page.all("svg") if "tradeoff" in s["aria-label"])
+    assert chart.endswith("over 10 thresholds.")
+
+
+def test_a_figure_without_an_interval_has_a_page() -> None:
+    content = report(utterance("a.flac"), phoneme_error_interval=None)
+    content["conditions"][0] |= {"exact_interval": None, "phoneme_error_interval": None}
+    drawn = render(content)
+    assert "phoneme error 12.3 %" in Page(drawn).text
+    assert "nan" not in re.sub(r'"data:[^"]*"', "", "".join(re.findall(r"<svg.*?</svg>", drawn)))
+
+
 def test_pictures_without_posteriors_are_drawn() -> None:
     heard = detail("a.flac")
     peer = type(heard)(heard.path, heard.snr, heard.samples, heard.log_mel, heard.hop)
@@ -240,6 +256,15 @@ def test_wrong_before_refused_and_the_most_confident_first() -> None:
         "refused in noise",
         "extra",
     ]
+
+
+def test_several_commands_are_wrong_and_not_refused() -> None:
+    reason = "2 commands were heard: 'light on', 'light on'"
+    several = utterance("several", got=None, confidence=0.0, reason=reason)
+    refused, slip = worst([utterance("refused", got=None, confidence=0.2), several])[::-1]
+    assert (slip.entry["path"], slip.kind, refused.kind) == ("several", "wrong", "refused")
+    assert why(several) == f"{reason}."
+    assert 'class="chip wrong"' in render(report(several, **NOTHING))
 
 
 def test_a_recording_is_shown_once_where_it_is_worst() -> None:

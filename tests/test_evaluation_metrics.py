@@ -57,6 +57,30 @@ def test_a_bootstrap_of_the_like_is_no_certainty():
     )
 
 
+def test_one_group_is_no_certainty_either():
+    assert intervals.bootstrap([1] * 140 + [0] * 15, [1] * 155, ["me"] * 155, 0) is None
+
+
+def test_the_recordings_of_one_speaker_are_what_is_drawn():
+    right = [result(ON, line=n, speaker="me") for n in range(155)]
+    alone = metrics.condition(right, None, 0)
+    assert alone["exact_interval"] == [round(e, 6) for e in intervals.wilson(155, 155)]
+    assert alone["slot_f1_interval"] == alone["exact_interval"]
+    mixed = [*right[:140], *(result(OFF, line=n, speaker="me") for n in range(140, 155))]
+    found = metrics.condition(mixed, None, 0)
+    assert found["exact_interval"] == [round(e, 6) for e in intervals.wilson(140, 155)]
+    low, high = found["slot_f1_interval"]
+    assert low < found["slot_f1"] < high
+    several = metrics.condition([*mixed, result(ON, line=155, speaker="you")], None, 0)
+    assert several["exact_interval"] != found["exact_interval"]
+
+
+def test_one_recording_has_no_interval_of_what_is_neither_all_nor_nothing():
+    both = result(Decision("light", {"state": "on", "room": "attic"}, "", 0.9))
+    found = metrics.condition([both], None, 0)
+    assert (found["slot_f1"], found["slot_f1_interval"]) == (pytest.approx(2 / 3, abs=1e-6), None)
+
+
 # ── rates ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -109,6 +133,14 @@ def test_confusion_counts_pairs():
     ]
 
 
+def test_several_commands_are_wrong_and_not_refused():
+    results = [result(ON, ON, line=1), result(REFUSED, line=2)]
+    assert metrics.condition(results, None, 0)["rejected"] == 0.5
+    found = metrics.confusion(results)
+    for pairs in (found["intents"], found["slots"]["state"]):
+        assert {pair["got"] for pair in pairs} == {None, "several commands"}
+
+
 def test_phoneme_error_is_of_all_phonemes_together():
     results = [
         Result(Item(n, "", Path(), text="x"), None, Outcome(samples=1, phonemes=ErrorRate(e, of)))
@@ -152,6 +184,19 @@ def test_det_trades_one_for_the_other():
     assert rates[0.5] == (round(2 / 3, 6), 0.0)
     assert rates[1.0] == (1.0, 0.0)
     assert detection.det(positives, [], 0.5) == []
+
+
+def test_what_was_refused_for_another_reason_passes_no_threshold():
+    otherwise = Decision(None, {"state": "on"}, "light on", 0.7, "light", "hears no command")
+    positives, negatives = [result(ON, line=1), result(otherwise, line=2)], [result(otherwise)]
+    for threshold in (0.5, None):  # None: confidence refuses nothing
+        curve = detection.det(positives, negatives, threshold)
+        rates = {
+            p["threshold"]: (p["false_reject_rate"], p["false_accepts_per_hour"]) for p in curve
+        }
+        assert rates[0.0] == (0.0, 3600.0)
+        assert rates[0.9] == (0.5, 0.0)
+        assert (0.5 in rates) is (threshold is not None)
 
 
 # ── latency ────────────────────────────────────────────────────────────────────────────────

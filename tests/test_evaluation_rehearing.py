@@ -135,6 +135,8 @@ def test_a_comparison_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
         utterance("lost\x1b[2J.flac"),
         utterance("a", 6.0),
     )
+    for one in (here, there):  # without labels it is in no pair of what is exact
+        one["utterances"].append({**utterance("text.flac"), "exact": None, "strict": None})
     there["made_from"]["bundle"] = "[red]old"
     show_comparison(Screen(), compare(here, there))
     told = capsys.readouterr().out
@@ -142,6 +144,7 @@ def test_a_comparison_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bundle en-us [red]old" in lines
     exact = next(line for line in lines if line.startswith("clean exact"))
     assert exact.startswith("clean exact 9 88.9 11.1 +77.8 (") and exact.endswith("8, 1 0.039")
+    assert any(line.startswith("clean phoneme error 10 ") for line in lines)
     assert "clean: left out, 1 only in this report" in lines
     assert "only in one of the reports: 6 dB" in lines
     assert "right now: 8" in lines and "wrong now: 1" in lines

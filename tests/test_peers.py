@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -231,6 +232,7 @@ def test_the_report_of_a_peer_has_the_form_of_the_assistants(monkeypatch, tmp_pa
     assert peer["conditions"][0].keys() == own["conditions"][0].keys()
     assert peer["made_from"]["recogniser"] == "whisper-base"
     assert peer["made_from"]["versions"]["whisper-base"] == "1.0"
+    assert peer["made_from"]["threshold"] == registry.LEAST != own["made_from"]["threshold"]
     assert (peer["conditions"][0]["exact"], peer["conditions"][0]["strict"]) == (1.0, 0.0)
     assert own["phoneme_error"] is not None
     assert peer["phoneme_error"] is None
@@ -247,6 +249,16 @@ def test_what_a_peer_cannot_do_is_refused(options, tmp_path, capsys):
     assert "--peer" in capsys.readouterr().err
 
 
+def test_each_peer_has_its_own_threshold(engine):
+    own = {name: registry.peer_threshold(name, engine) for name in registry.PACKAGES}
+    assert own.pop(alone.GRAPH) == engine.threshold != registry.LEAST
+    assert own.pop(alone.LSTM) is None
+    assert set(own.values()) == {registry.LEAST}
+    decision = replace(engine.config.decision, confidence_threshold=0.7)
+    configured = replace(engine, config=replace(engine.config, decision=decision))
+    assert registry.peer_threshold(whisper.BASE, configured) == 0.7
+
+
 # ── our own halves ─────────────────────────────────────────────────────────────────────────
 
 
@@ -256,6 +268,12 @@ def test_each_half_understands_a_clear_order_by_itself(engine, order, name):
     assert (decision.intent, dict(decision.slots)) == ("orderDrink", SLOTS)
     assert 0 < decision.confidence <= 1
     assert registry.peer_versions(name) == {}
+
+
+@pytest.mark.parametrize("name", [alone.LSTM, alone.GRAPH])
+def test_what_is_longer_than_the_encoder_hears_is_said(engine, name):
+    with pytest.raises(UsageError, match="30 s at most"):
+        registry.load_peer(name, engine)(np.zeros(31 * 16_000, np.float32))
 
 
 def test_silence_is_no_order_for_either_half(engine):

@@ -70,10 +70,10 @@ def _figures(comparison: Comparison) -> Table:
         name = condition_name(condition.snr)
         for what, agreement in (("exact", condition.exact), ("strict", condition.strict)):
             if agreement is not None:
-                table.add_row(f"{name} {what}", str(condition.pairs), *_agreement(agreement))
+                table.add_row(f"{name} {what}", *_agreement(agreement))
         if condition.phoneme_error is not None:
             figures = _difference(condition.phoneme_error)
-            table.add_row(f"{name} phoneme error", str(condition.pairs), *figures, "", "")
+            table.add_row(f"{name} phoneme error", *figures, "", "")
     accepts = comparison.false_accepts
     if accepts is not None:
         here, there = accepts.here / accepts.here_hours, accepts.there / accepts.there_hours
@@ -97,9 +97,10 @@ def _agreement(agreement: Agreement) -> tuple[str | Text, ...]:
     )
 
 
-def _difference(difference: Difference) -> tuple[str, str, str]:
+def _difference(difference: Difference) -> tuple[str, str, str, str]:
     low, high = difference.interval
     return (
+        str(difference.pairs),
         f"{100 * difference.here:.1f}",
         f"{100 * difference.there:.1f}",
         f"{100 * difference.difference:+.1f} ({100 * low:+.1f} … {100 * high:+.1f})",

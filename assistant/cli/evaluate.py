@@ -205,6 +205,9 @@ def command(
         negatives_minutes=negatives_minutes,
         seed=seed,
     )
+    for path in (json, html):
+        if path is not None:
+            report.refuse_unwritable(path)
     before = _other_report(html, compare)
     requirements = [Requirement.parse(text, settings.snrs) for text in require or ()]
     folder = _work_folder(json, settings)

@@ -60,10 +60,11 @@ def _rate(condition: Mapping[str, Any], name: str) -> Text:
     """Per cent, and below it the interval: a table of all figures fits into 80 columns."""
     if condition[name] is None:
         return Text("–", "dim")
-    low, high = (100 * edge for edge in condition[f"{name}_interval"])
-    return Text.assemble(
-        (f"{100 * condition[name]:.1f}", "bold"), (f"\n{low:.1f}–{high:.1f}", "dim")
-    )
+    shown = Text(f"{100 * condition[name]:.1f}", "bold")
+    if (interval := condition[f"{name}_interval"]) is not None:
+        low, high = (100 * edge for edge in interval)
+        shown = Text.assemble(shown, (f"\n{low:.1f}–{high:.1f}", "dim"))
+    return shown
 
 
 def _negatives(negatives: Mapping[str, Any] | None) -> list[str]:

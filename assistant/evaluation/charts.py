@@ -71,7 +71,7 @@ def snr_chart(conditions: Sequence[Mapping[str, Any]]) -> str:
                 continue
             rates = np.array([c[key] for c in conditions if c[key] is not None])
             bounds = [c[f"{key}_interval"] for c in conditions if c[key] is not None]
-            intervals = np.array(bounds)
+            intervals = np.array([one or (np.nan, np.nan) for one in bounds])  # nan: not drawn
             axes.errorbar(
                 places[known] + (number - 1) * DODGE,
                 100 * rates,

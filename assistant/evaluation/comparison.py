@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .significance import Weights, bootstrap, clusters_of, mcnemar, same_rate
-from .wording import VERSION
+from .wording import VERSION, is_several
 
 HASH = 12
 """Digits of a hash that are told; the report itself has all."""
@@ -32,8 +32,12 @@ Snr = str | float
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A figure here and there, and the paired bootstrap's 95 % interval of what separates them."""
+    """A figure here and there, and the paired bootstrap's 95 % interval of what separates them.
 
+    pairs: how many recordings have what it is measured by, in both reports.
+    """
+
+    pairs: int
     here: float
     there: float
     interval: tuple[float, float]
@@ -230,13 +234,17 @@ def _compare_condition(
                 path=str(first["path"]),
                 snr=snr,
                 right_here=bool(first["exact"]),
-                here=described(first["got"]),
-                there=described(second["got"]),
+                here=_taken_for(first),
+                there=_taken_for(second),
             )
             for first, second in pairs
             if first["exact"] is not second["exact"]
         ),
     )
+
+
+def _taken_for(entry: Entry) -> str:
+    return str(entry["reason"]) if is_several(entry) else described(entry["got"])
 
 
 def _agreement(pairs: Sequence[tuple[Entry, Entry]], key: str, seed: int) -> Agreement | None:
@@ -252,7 +260,8 @@ def _agreement(pairs: Sequence[tuple[Entry, Entry]], key: str, seed: int) -> Agr
 
     won, lost = int((change > 0).sum()), int((change < 0).sum())
     here, there = right.mean(axis=0)
-    share = Difference(float(here), float(there), bootstrap(difference, clusters, seed))
+    interval = bootstrap(difference, clusters, seed)
+    share = Difference(len(labelled), float(here), float(there), interval)
     return Agreement(share, won, lost, mcnemar(won, lost))
 
 
@@ -273,7 +282,8 @@ def _phoneme_error(pairs: Sequence[tuple[Entry, Entry]], seed: int) -> Differenc
     errors, length, other_errors, other_length = counts.sum(axis=0)
     clusters = clusters_of([first.get("speaker") for first, _ in with_text])
     interval = bootstrap(difference, clusters, seed)
-    return Difference(float(errors / length), float(other_errors / other_length), interval)
+    here, there = float(errors / length), float(other_errors / other_length)
+    return Difference(len(with_text), here, there, interval)
 
 
 def _length(entry: Entry) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from ..types import SAMPLE_RATE
 from . import intervals
 from .metrics import DIGITS, Result, agrees
+from .recogniser import Decision
 
 EXAMPLES = 20
 """False accepts that a report lists, the most confident first."""
@@ -49,17 +50,18 @@ def det(
 
     A recording is falsely rejected where no utterance of it has a right reading at or above the
     threshold; an utterance of the negatives is falsely accepted where its nearest reading, whatever
-    it is, is at or above it.
+    it is, is at or above it. What was refused for another reason than the threshold in use counts
+    as a confidence of 0: lowering the threshold would not have let it pass.
 
     Args:
         positives: of one condition. threshold: the one in use, which is among those shown; None
-            without commands.
+            where there is none.
     """
     labelled, length = [r for r in positives if r.item.labelled], hours(negatives)
-    if threshold is None or not labelled or not length:
+    if not labelled or not length:
         return []
-    right = sorted(_confidence_of_right(r) for r in labelled)
-    wrong = sorted(d.confidence for r in negatives for d in r.outcome.decisions)
+    right = sorted(_confidence_of_right(r, threshold) for r in labelled)
+    wrong = sorted(_confidence(d, threshold) for r in negatives for d in r.outcome.decisions)
     thresholds = _spread(sorted({*right, *wrong, 0.0, 1.0} - {-1.0}))
     return [
         {
@@ -67,14 +69,20 @@ def det(
             "false_reject_rate": round(bisect_left(right, at) / len(right), DIGITS),
             "false_accepts_per_hour": round((len(wrong) - bisect_left(wrong, at)) / length, DIGITS),
         }
-        for at in sorted({*thresholds, threshold})
+        for at in sorted({*thresholds, *(() if threshold is None else (threshold,))})
     ]
 
 
-def _confidence_of_right(result: Result) -> float:
+def _confidence_of_right(result: Result, threshold: float | None) -> float:
     """The highest of the utterances whose reading agrees with the labels; -1 where none does."""
-    decisions = result.outcome.decisions
-    return max((d.confidence for d in decisions if agrees(result.item, d)), default=-1.0)
+    right = (d for d in result.outcome.decisions if agrees(result.item, d))
+    return max((_confidence(d, threshold) for d in right), default=-1.0)
+
+
+def _confidence(decision: Decision, threshold: float | None) -> float:
+    """0 where a decision was refused although the threshold in use would have let it pass."""
+    passes = threshold is None or decision.confidence >= threshold
+    return 0.0 if passes and not decision.accepted else decision.confidence
 
 
 def _spread(values: Sequence[float]) -> list[float]:

@@ -17,7 +17,8 @@ from typing import Any
 
 from ..errors import UsageError
 from ..training.document import fill
-from .comparison import Report, read_report
+from .benchmark.documented import read_document
+from .comparison import HASH, Report, read_report
 from .wording import LATENCIES, condition_name
 
 PART = "evaluation"
@@ -25,8 +26,12 @@ PART = "evaluation"
 
 
 def reports_of(document: Path) -> list[Path]:
-    """The reports that a document is made from, in its order; none where it names none."""
-    named = re.search(r"<!-- reports: (.*?) -->", document.read_text(encoding="utf-8"))
+    """The reports that a document is made from, in its order; none where it names none.
+
+    Raises:
+        UsageError: the document cannot be read.
+    """
+    named = re.search(r"<!-- reports: (.*?) -->", read_document(document))
     return [document.parent / name for name in named[1].split()] if named else []
 
 
@@ -34,7 +39,8 @@ def write_tables(document: Path) -> None:
     """Replace what stands between a document's markers.
 
     Raises:
-        UsageError: the document names no report or has no markers, or a report is none.
+        UsageError: the document cannot be read, names no report or has no markers, or a report is
+            none.
     """
     reports = reports_of(document)
     if not reports:
@@ -46,7 +52,7 @@ def tables(reports: Sequence[Report]) -> str:
     """Reports of the same recordings side by side, as Markdown.
 
     Raises:
-        UsageError: they are of different recordings or settings.
+        UsageError: they are of different recordings or settings, or of no commands.
     """
     parts = [_made_from(reports)]
     parts += [_by_condition(reports, name, title) for name, title in RATES]
@@ -61,6 +67,8 @@ RATES = (
     ("slot_f1", "Slots, F1"),
 )
 """Figures of a condition, in the order of the tables, with their headings."""
+HASHES = ("manifest_hash", "noise_hash")
+"""What is the same besides where reports tell it; those without noise have none of noise."""
 
 
 def _name(report: Report) -> str:
@@ -74,12 +82,25 @@ def _made_from(reports: Sequence[Report]) -> str:
     found = {_facts(report) for report in reports}
     if len(found) != 1:
         raise UsageError(f"these reports are of different settings: {'; '.join(sorted(found))}")
+    for key in HASHES:
+        told = {value[:HASH] for r in reports if (value := r["made_from"].get(key)) is not None}
+        if len(told) > 1:
+            what = key.removesuffix("_hash")
+            raise UsageError(f"these reports are of different {what}: {', '.join(sorted(told))}")
     return f"{found.pop()}; intervals of 95 %."
 
 
 def _facts(report: Report) -> str:
     made_from = report["made_from"]
+    if made_from["commands"] is None:
+        raise UsageError(
+            f"a report of {made_from['manifest']} is of no commands, and has none of the figures; "
+            "evaluate it with --commands"
+        )
     heard = "each recording whole" if made_from["whole"] else "through the endpointer"
+    # What an older report does not tell did not exist when it was made.
+    heard += ", in simulated rooms" if made_from.get("reverb") else ""
+    heard += ", with early commit" if made_from.get("early_commit") else ""
     return (
         f"`{Path(made_from['manifest']).parent.name}`, {len(_paths(report))} recordings, commands "
         f"`{Path(made_from['commands']).name}`, {heard}, noise mixed by `{made_from['mixing']}`, "

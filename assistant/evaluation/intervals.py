@@ -39,11 +39,12 @@ def bootstrap(
     denominators: Sequence[float],
     groups: Sequence[str],
     seed: int,
-) -> Interval:
+) -> Interval | None:
     """Of a ratio of sums, by drawing whole groups anew (percentiles; Efron & Tibshirani 1993).
 
     Where all groups agree on 0 or 1, drawing them again tells nothing: then it is Wilson's interval
-    of as many trials as there are groups.
+    of as many trials as there are groups. None where one group has both: nothing says how much
+    another would differ.
 
     Args:
         numerators, denominators: of each recording. groups: whose each is, its speaker for one.
@@ -56,6 +57,8 @@ def bootstrap(
     above, below = sums.sum(axis=0)
     if above in (0, below):
         return wilson(len(sums) * above / below, len(sums))
+    if len(sums) == 1:
+        return None
     rng = np.random.default_rng(seed)
     ratios = [_ratio(sums[rng.integers(0, len(sums), len(sums))]) for _ in range(RESAMPLINGS)]
     low, high = np.percentile(ratios, [100 * TAIL, 100 * (1 - TAIL)])

@@ -18,6 +18,7 @@ from .items import Item
 from .mixing import Snr, snr_name
 from .outcome import Outcome
 from .recogniser import Decision
+from .wording import SEVERAL
 
 DIGITS = 6
 """Of every figure in a report."""
@@ -30,6 +31,11 @@ class Result:
     item: Item
     snr: Snr
     outcome: Outcome
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one command was accepted: that is never right, and not refused."""
+        return sum(d.accepted for d in self.outcome.decisions) > 1
 
     @property
     def got(self) -> Mapping[str, SlotValue]:
@@ -79,7 +85,7 @@ def condition(results: Sequence[Result], snr: Snr, seed: int) -> dict[str, Any]:
         ),
         ("exact", labelled, lambda r: r.exact),
         ("strict", labelled, lambda r: r.strict),
-        ("rejected", labelled, lambda r: not r.outcome.decision.accepted),
+        ("rejected", labelled, lambda r: not any(d.accepted for d in r.outcome.decisions)),
     )
     for name, among, holds in rates:
         found |= _figure(name, *_rate(among, holds, seed))
@@ -91,15 +97,20 @@ def condition(results: Sequence[Result], snr: Snr, seed: int) -> dict[str, Any]:
 
 
 def confusion(results: Sequence[Result]) -> dict[str, Any]:
-    """How often each pair of expected and got occurred; None is refused, absent or not labelled."""
+    """How often each pair of expected and got occurred; None is refused, absent or not labelled.
+
+    What a recording of several accepted commands was taken for is `SEVERAL`.
+    """
     intents: Counter[tuple[SlotValue | None, SlotValue | None]] = Counter()
     slots: dict[str, Counter[tuple[SlotValue | None, SlotValue | None]]] = defaultdict(Counter)
     for result in results:
         if result.item.intent is not None:
-            intents[result.item.intent, result.outcome.decision.intent] += 1
+            got = SEVERAL if result.several else result.outcome.decision.intent
+            intents[result.item.intent, got] += 1
         if result.item.slots is not None:
             for slot in {*result.item.slots, *result.got}:
-                slots[slot][result.item.slots.get(slot), result.got.get(slot)] += 1
+                heard = SEVERAL if result.several else result.got.get(slot)
+                slots[slot][result.item.slots.get(slot), heard] += 1
     return {
         "intents": _pairs(intents),
         "slots": {slot: _pairs(slots[slot]) for slot in sorted(slots)},
@@ -114,11 +125,11 @@ def _pairs(counted: Counter[tuple[SlotValue | None, SlotValue | None]]) -> list[
 def _rate(
     results: Sequence[Result], holds: Callable[[Result], bool], seed: int
 ) -> tuple[float | None, Interval | None]:
-    """Wilson's interval where recordings are independent, a bootstrap where speakers are named."""
+    """Wilson's interval where recordings are independent, a bootstrap where speakers differ."""
     if not results:
         return None, None
     right = [holds(r) for r in results]
-    if any(r.item.speaker for r in results):
+    if _several_speakers(results):
         return _ratio([(r, int(one), 1) for r, one in zip(results, right, strict=True)], seed)
     return sum(right) / len(right), intervals.wilson(sum(right), len(right))
 
@@ -126,16 +137,22 @@ def _rate(
 def _ratio(
     counted: Sequence[tuple[Result, int, int]], seed: int
 ) -> tuple[float | None, Interval | None]:
-    """A ratio of sums with its interval, over speakers, or recordings where none is named."""
+    """A ratio of sums with its interval, over speakers where there are several, else recordings."""
     above, below = [c[1] for c in counted], [c[2] for c in counted]
     if not sum(below):
         return None, None
-    groups = [_group(result.item) for result, *_ in counted]
+    by_speaker = _several_speakers([result for result, *_ in counted])
+    groups = [_group(result.item, by_speaker) for result, *_ in counted]
     return sum(above) / sum(below), intervals.bootstrap(above, below, groups, seed)
 
 
-def _group(item: Item) -> str:
-    return f"speaker {item.speaker}" if item.speaker else f"line {item.line}"
+def _several_speakers(results: Sequence[Result]) -> bool:
+    """Whether speakers can be drawn; one alone has no spread, and the recordings are."""
+    return len({r.item.speaker for r in results if r.item.speaker}) > 1
+
+
+def _group(item: Item, by_speaker: bool) -> str:
+    return f"speaker {item.speaker}" if by_speaker and item.speaker else f"line {item.line}"
 
 
 def _figure(name: str, value: float | None, interval: Interval | None) -> dict[str, Any]:

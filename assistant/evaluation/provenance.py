@@ -12,13 +12,11 @@ import torch
 
 from .. import __version__
 from ..bundle import file_hash
-from ..bundle.adapted import FILES
 from ..config import to_mapping
 from ..engine import Engine
-from ..resources import find_commands
 from .items import Item
 from .mixing import Mixer, Snr, snr_name
-from .peers.registry import peer_versions
+from .peers.registry import peer_threshold, peer_versions
 from .phonemes_alone import PhonemeEngine
 from .settings import Settings
 
@@ -28,15 +26,15 @@ def made_from(settings: Settings, engine: Engine | PhonemeEngine, mixer: Mixer) 
 
     bundle_hash: of the acoustic model's weights. commands_hash: of all files of the compiled set.
     manifest_hash: of the manifest's own bytes. noise_hash: of all noise. config_hash: of the
-    endpointer's configuration, of the decision's, and of the number of threads.
+    endpointer's configuration, of the decision's, and of the number of threads. threshold: of the
+    confidence, as the recogniser uses it; None where it has none.
     """
     config = engine.config
     commands, commands_hash, threshold = None, None, None
     if isinstance(engine, Engine):
-        folder = find_commands(config.commands, engine.acoustic.folder)
-        commands, threshold = config.commands, engine.threshold
-        hashes = "".join(file_hash(folder / name) for name in FILES)
-        commands_hash = hashlib.sha256(hashes.encode()).hexdigest()
+        commands, peer = config.commands, settings.peer
+        threshold = engine.threshold if peer is None else peer_threshold(peer, engine)
+        commands_hash = engine.commands_hash
     return {
         "bundle": config.bundle,
         "bundle_hash": engine.acoustic.hash,

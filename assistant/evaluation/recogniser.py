@@ -36,6 +36,7 @@ from ..types import (
     Utterance,
 )
 from ..vad import Endpointer
+from .wording import several_heard
 
 BLOCK = 320
 """Samples fed at a time where no other cut is asked for: 20 ms, as a microphone would."""
@@ -45,10 +46,11 @@ BLOCK = 320
 class Decision:
     """What an utterance was taken for.
 
-    intent: None where it was refused, or nothing was heard. slots, text: of the accepted reading,
-    or of the nearest one where it was refused. confidence: in [0, 1], of the same reading; 0 where
-    there is none. nearest: the intent of the nearest reading where it was refused. reason: why it
-    was refused, or that what followed contradicts an early decision; else empty.
+    intent: None where it was refused, nothing was heard, or (of a recording) several commands were.
+    slots, text: of the accepted reading, or of the nearest one where it was refused. confidence: in
+    [0, 1], of the same reading; 0 where there is none. nearest: the intent of the nearest reading
+    where it was refused. reason: why there is no intent, or that what followed contradicts an early
+    decision; else empty.
     """
 
     intent: str | None
@@ -115,14 +117,13 @@ def of_recording(decisions: tuple[Decision, ...]) -> Decision:
     The endpointer may cut a recording into several utterances. If one of them alone was accepted,
     that is what would have been done, and it counts. If none was, the one with the highest
     confidence says why. If several were accepted, more would have been done than was asked for: the
-    recording counts as refused with that reason, whatever they were, and so is never right.
+    recording has no intent and that reason, whatever they were, and so is never right.
     """
     accepted = [d for d in decisions if d.accepted]
     if len(accepted) == 1:
         return accepted[0]
     if accepted:
-        what = ", ".join(f"'{d.text}'" for d in accepted)
-        return Decision(None, {}, "", 0.0, None, f"{len(accepted)} commands were heard: {what}")
+        return Decision(None, {}, "", 0.0, None, several_heard(d.text for d in accepted))
     return max(decisions, key=lambda d: d.confidence, default=NOTHING)
 
 

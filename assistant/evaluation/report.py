@@ -7,12 +7,14 @@ they were interrupted.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..training.machine import processor
 from ..types import SAMPLE_RATE
 from . import detection, latency, metrics
@@ -61,17 +63,37 @@ def build(
     }
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse to begin what could not be written in the end.
+
+    Raises:
+        UsageError: it is a folder, or nothing can be written where it would be.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file, such as {path / 'report'}")
+    # Folders that are missing are made when the file is written.
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: cannot be written: {folder} is no folder that may be written to")
+
+
 def write(report: Mapping[str, Any], path: Path) -> None:
     """Write it where it was not before, or in one step in the place of another.
 
     Raises:
-        OSError: it cannot be written.
+        UsageError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _utterance(result: Result) -> dict[str, Any]:

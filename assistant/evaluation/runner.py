@@ -146,7 +146,10 @@ class Evaluation:
             samples, fault = self.hear(task.item, task.snr)
         except AudioFileError as error:
             return Outcome(fault=str(error).removeprefix(f"{task.item.file}: "))
-        heard = recogniser.decide(samples)
+        try:
+            heard = recogniser.decide(samples)
+        except UsageError as error:  # it is longer than the encoder hears
+            return Outcome(fault=str(error))
         return Outcome(
             decisions=tuple(rounded(d) for d in heard.decisions),
             times=heard.times,

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .wording import is_several
+
 WORST = 20
 """Utterances that a report shows, and false accepts, at most."""
 
@@ -77,6 +79,8 @@ def why(entry: Entry) -> str:
     if entry["exact"] is None:
         phonemes = entry["phonemes"]
         return f"{phonemes['errors']} phonemes wrong, of {phonemes['length']}."
+    if is_several(entry):
+        return f"{reason}."
     if got["intent"] is None:
         return f"Refused: {reason}" if reason else "Refused."
     wrong = []
@@ -116,15 +120,19 @@ def slot_rows(entry: Entry) -> list[tuple[str, Any, Any]]:
 def _kind(entry: Entry) -> str:
     if entry["exact"] is None:
         return "phonemes"
-    if entry["got"]["intent"] is None:
+    if _is_refused(entry):
         return "refused"
     return "extra slots" if entry["exact"] else "wrong"
+
+
+def _is_refused(entry: Entry) -> bool:
+    return entry["got"]["intent"] is None and not is_several(entry)
 
 
 def _badness(entry: Entry) -> tuple[int, float, float, str]:
     confidence = float(entry["confidence"])
     loudness = -math.inf if isinstance(entry["snr"], str) else -float(entry["snr"])
-    if entry["got"]["intent"] is None:
+    if _is_refused(entry):
         return 1, loudness, confidence, str(entry["path"])
     return (0 if not entry["exact"] else 2), -confidence, loudness, str(entry["path"])
 

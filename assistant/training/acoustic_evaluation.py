@@ -165,15 +165,21 @@ class Evaluator:
 
 
 def summary(by_speaker: Mapping[str, ErrorRate]) -> dict[str, object]:
-    """The error rate, its 95 % interval by bootstrap over speakers, and what it was measured on."""
+    """The error rate, its 95 % interval by bootstrap over speakers, and what it was measured on.
+
+    The interval of one speaker is None: nothing says how much another would differ.
+    """
     counts = np.array([[r.errors, r.length] for r in by_speaker.values()])
-    rng = np.random.default_rng(0)
-    drawn = counts[rng.integers(0, len(counts), (RESAMPLINGS, len(counts)))].sum(axis=1)
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+    interval = None
+    if len(counts) > 1:
+        rng = np.random.default_rng(0)
+        drawn = counts[rng.integers(0, len(counts), (RESAMPLINGS, len(counts)))].sum(axis=1)
+        bounds = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+        interval = [round(float(bound), 4) for bound in bounds]
     errors, length = counts.sum(axis=0)
     return {
         "phoneme_error": round(float(errors / length), 4),
-        "interval": [round(float(low), 4), round(float(high), 4)],
+        "interval": interval,
         "speakers": len(counts),
         "phonemes": int(length),
     }

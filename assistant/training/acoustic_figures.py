@@ -17,14 +17,29 @@ TITLES = {
 }
 
 
-def keep_figures(path: Path, acoustic_sha256: str, measured: Mapping[str, Any]) -> dict[str, Any]:
+SECTIONS = (*TITLES, "sample")
+"""What is measured by speaker and condition; `sample` is what delays and noise stand against."""
+
+
+def keep_figures(
+    path: Path, acoustic_sha256: str, measured: Mapping[str, Any], some: bool = False
+) -> dict[str, Any]:
     """Put what was measured of a model into its file of figures, and return all that is there.
 
-    What another script measured of the same weights stays; what is of other weights goes.
+    What another script measured of the same weights stays; what is of other weights goes, and so
+    does what is of another `table`.
+
+    Args:
+        some: only some rows of each section were measured; the others stay.
     """
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if kept.get("acoustic_sha256") != acoustic_sha256:
         kept = {}
+    if measured.get("table", kept.get("table")) != kept.get("table"):
+        kept = {name: found for name, found in kept.items() if name not in SECTIONS}
+    if some:
+        sections = [name for name in SECTIONS if name in measured]
+        measured = {**measured, **{s: {**kept.get(s, {}), **measured[s]} for s in sections}}
     figures = {**kept, "acoustic_sha256": acoustic_sha256, **measured}
     path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return figures
@@ -73,11 +88,12 @@ def _errors(figures: Mapping[str, Any]) -> list[str]:
         if section in ("delay", "noise"):
             rows = {"full context" if section == "delay" else "clean": reference} | rows
         for name, found in rows.items():
-            low, high = found["interval"]
+            bounds = found["interval"]
+            interval = f"{bounds[0]:.3f}–{bounds[1]:.3f}" if bounds else "–"
             error = found["phoneme_error"]
             against = reference["phoneme_error"]
             last = f"{error / against - 1:+.0%}" if relative else found["speakers"]
-            lines.append(f"| {name} | {error:.3f} | {low:.3f}–{high:.3f} | {last} |")
+            lines.append(f"| {name} | {error:.3f} | {interval} | {last} |")
     return lines
 
 

@@ -25,9 +25,25 @@ PART = "benchmark"
 """Name of the markers."""
 
 
+def read_document(document: Path) -> str:
+    """The text of a document.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return document.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{document}: cannot be read: {error.strerror or error}") from error
+
+
 def figures_of(document: Path) -> Path | None:
-    """The file of figures that a document is made from; None where it names none."""
-    named = re.search(rf"<!-- {PART}: (\S+) -->", document.read_text(encoding="utf-8"))
+    """The file of figures that a document is made from; None where it names none.
+
+    Raises:
+        UsageError: the document cannot be read.
+    """
+    named = re.search(rf"<!-- {PART}: (\S+) -->", read_document(document))
     return document.parent / named[1] if named else None
 
 

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from ...acoustic import AcousticScorer
 from ...engine import Engine
+from ...errors import UsageError
+from ...features import longest_samples
 from ...intent import IntentDecoder
-from ...types import Samples
+from ...types import SAMPLE_RATE, Samples
 from ..recogniser import Decision, decision_of
 
 LSTM = "lstm-alone"
@@ -25,12 +27,20 @@ class Alone:
     def __init__(self, name: str, engine: Engine) -> None:
         """name: `LSTM` or `GRAPH`."""
         self._features = engine.features()
+        self._longest = longest_samples(engine.acoustic.features, engine.acoustic.encoder)
         self._acoustic = AcousticScorer(engine.acoustic.model)
         self._decoder: IntentDecoder = engine.decoder(lstm_weight=0.0)
         self._decide = self._by_lstm if name == LSTM else self._by_graph
 
     def __call__(self, samples: Samples) -> Decision:
-        """An utterance, mono, 16 kHz."""
+        """An utterance, mono, 16 kHz.
+
+        Raises:
+            UsageError: it is longer than the encoder has positions for.
+        """
+        if len(samples) > self._longest:
+            longest = self._longest / SAMPLE_RATE
+            raise UsageError(f"an utterance may last {longest:g} s at most; cut it shorter")
         rows = self._features.full_context(self._features.whole(samples))
         return self._decide(self._acoustic.full_context(rows))
 

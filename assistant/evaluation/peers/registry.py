@@ -53,6 +53,13 @@ def peer_versions(name: str) -> dict[str, str]:
     return found
 
 
+def peer_threshold(name: str, engine: Engine) -> float | None:
+    """The confidence below which a peer's answer is refused; None where none is asked for."""
+    if name == alone.LSTM:
+        return None
+    return engine.threshold if name == alone.GRAPH else _least(engine)
+
+
 def load_peer(name: str, engine: Engine) -> Peer:
     """A peer for the commands of an engine, as sure of them as the configuration asks.
 
@@ -61,8 +68,11 @@ def load_peer(name: str, engine: Engine) -> Peer:
     """
     if name in (alone.LSTM, alone.GRAPH):
         return alone.Alone(name, engine)
-    configured = engine.config.decision.confidence_threshold
-    least = LEAST if configured is None else configured
     if name == pocketsphinx.NAME:
-        return pocketsphinx.PocketSphinx(engine.acoustic, engine.commands, least)
-    return whisper.Whisper(name, engine.commands, least, engine.config.threads)
+        return pocketsphinx.PocketSphinx(engine.acoustic, engine.commands, _least(engine))
+    return whisper.Whisper(name, engine.commands, _least(engine), engine.config.threads)
+
+
+def _least(engine: Engine) -> float:
+    configured = engine.config.decision.confidence_threshold
+    return LEAST if configured is None else configured
