@@ -22,11 +22,14 @@ from desktop_support import (  # noqa: F401 - fixtures
     x_server_fixture,
 )
 
+from assistant.actions import parse_policy
 from assistant.actions.desktop.active_window import (
     ActiveWindow,
     active_window,
     why_no_active_window,
 )
+from assistant.actions.desktop.windows import WindowAction
+from assistant.errors import ActionError
 from assistant.types import ActionResult, ActionStatus
 
 
@@ -41,8 +44,9 @@ class Windows:
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def open(self, application: str, title: str) -> None:
-        command = ["xterm", "-u8", "-class", application, "-T", title, "-e", "sleep", "600"]
+    def open(self, application: str, title: str, instance: str = "xterm") -> None:
+        command = ["xterm", "-u8", "-class", application, "-name", instance, "-T", title]
+        command += ["-e", "sleep", "600"]
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         self.processes.append(process)
@@ -137,6 +141,21 @@ def test_a_window_that_is_not_open_is_said(windows: Windows) -> None:
     )
 
 
+def test_a_window_is_found_by_the_name_it_has_as_the_active_one(windows: Windows) -> None:
+    windows.open("Org.gnome.Nautilus", "x", instance="org.gnome.Nautilus")
+    windows.open("Google-chrome", "x", instance="web.example.org")
+    rule = {"window": {"operation": "focus", "application": "{application}"}}
+    for wanted, application in (
+        ("Org.gnome.Nautilus", "Org.gnome.Nautilus"),
+        ("Google-chrome", "Google-chrome"),
+        ("Nautilus", "Org.gnome.Nautilus"),
+    ):
+        done(rule, application=wanted)
+        eventually(lambda a=application: (active_window() or ActiveWindow("", "")).application == a)
+    result = perform(rule, application="x")
+    assert result.description.endswith("there are: Google-chrome, Org.gnome.Nautilus")
+
+
 @pytest.fixture
 def sway(no_desktop: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -171,6 +190,25 @@ def test_a_name_never_becomes_a_command_of_sway(sway: Path) -> None:
     result = perform(rule, application='"] exec xterm; ["')
     assert result.status is ActionStatus.FAILED
     assert not [call for call in calls(sway) if "exec" in call]
+
+
+def test_no_other_window_is_closed_than_the_one_that_is_named(sway: Path) -> None:
+    rule = {"window": {"operation": "{operation}", "application": "{application}"}}
+    for operation, application in (("close", "firefox"), ("focus", "")):
+        asked = perform({**rule, "confirm": "always"}, operation=operation, application=application)
+        assert asked.status is ActionStatus.FAILED  # before a question that would promise it
+        assert asked.description.startswith(
+            f"test: window operation '{operation}' of application '{application}': "
+            "'focus' has an application, and it alone"
+        )
+        window = WindowAction("{operation}", "{application}")
+        with pytest.raises(ActionError, match="'focus' has an application, and it alone"):
+            window.perform({"operation": operation, "application": application})
+    assert calls(sway) == []
+    done(rule, operation="close", application="")
+    done(rule, operation="focus", application="firefox")
+    assert calls(sway)[0] == "--|kill"
+    assert calls(sway)[-1] == "--|[con_id=8] focus"
 
 
 def test_sway_tells_the_active_window(sway: Path) -> None:
@@ -240,6 +278,9 @@ def test_they_are_described() -> None:
     assert describe({"window": "close"}) == "close the active window"
     rule = {"window": {"operation": "focus", "application": "{name}"}}
     assert describe(rule, name="firefox") == "focus firefox"
+    rule = {"window": {"operation": "{what}", "application": "{name}"}}
+    (written,) = parse_policy({"intents": {"test": rule}}, "policy.yaml").rules["test"]
+    assert written.summary() == "window: {what} {name}"
     assert describe({"workspace": "{n}"}, n=2.0) == "go to workspace 2"
 
 

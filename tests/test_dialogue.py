@@ -315,6 +315,36 @@ def test_what_failed_is_not_undone(scene: Scene) -> None:
     assert scene.dialogue.undo().description == "light hall off"
 
 
+def test_an_undo_that_failed_can_be_tried_again_for_a_while(scene: Scene) -> None:
+    away = ActionResult("light", ActionStatus.FAILED, "light: away")
+    scene.say("light", room="hall")
+    scene.now += 59
+    with patch.object(scene.dialogue.runner, "take_back", return_value=away):
+        assert scene.say("back") == away
+    assert scene.dialogue.can_undo == "light hall off"
+    assert scene.say("back").status is ActionStatus.UNDONE
+    assert scene.say("back").status is ActionStatus.NONE
+    assert scene.done == ["light hall on", "light hall off"]
+    scene.say("light", room="hall")
+    scene.now += 59
+    with patch.object(scene.dialogue.runner, "take_back", return_value=away):
+        scene.say("back")
+    scene.now += 1  # counted from the action, not from the attempt
+    assert scene.dialogue.can_undo is None
+    assert "longer ago than 60 s" in scene.say("back").description
+
+
+def test_what_is_done_during_an_undo_that_fails_is_the_last_action(scene: Scene) -> None:
+    def slow(prepared: object) -> ActionResult:
+        scene.say("timer")
+        return ActionResult("light", ActionStatus.FAILED, "light: away")
+
+    scene.say("light", room="hall")
+    with patch.object(scene.dialogue.runner, "take_back", slow):
+        scene.say("back")
+    assert scene.dialogue.can_undo == "no timer"
+
+
 def test_many_who_undo_at_once_undo_once(scene: Scene) -> None:
     scene.say("light", room="hall")
     with ThreadPoolExecutor(8) as pool:

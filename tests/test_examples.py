@@ -219,6 +219,26 @@ def test_actions_that_ask_where_no_sentence_answers_are_warned_of(
     assert not caplog.records
 
 
+def test_actions_whose_sentences_are_all_left_out_are_warned_of(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = LIGHT.replace(
+        "lists:\n",
+        """\
+  note: {data: [{sentences: ["note {anything}"]}]}
+lists:
+  anything: {wildcard: true}
+""",
+    )
+    actions = "{setTimer: {log: now, confirm: always}, note: {reply: accept}}"
+    commands = load(f"{text}actions: {actions}\n")
+    assert set(read_actions(commands.actions, commands.slots_of).rules) == {"setTimer", "note"}
+    left_out, unanswered = (record.getMessage() for record in caplog.records)
+    where = commands.actions["note"].where
+    assert left_out == f"{where}: note: none of its sentences can be said"
+    assert "setTimer asks first, and no sentence answers" in unanswered
+
+
 # ── compiled ───────────────────────────────────────────────────────────────────────────────
 
 TINY = """\

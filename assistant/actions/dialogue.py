@@ -113,7 +113,9 @@ class Dialogue:
         return self._refuse(question, _pressed("no", source))
 
     def undo(self, offered: str = "", source: str = "") -> ActionResult:
-        """Take back what was done last, at most once; where something is asked, refuse that.
+        """Take back what was done last, once; where something is asked, refuse that.
+
+        What failed may be tried again, for as long as it was possible anyway.
 
         Args:
             offered: the text of `can_undo` where one was shown: nothing else is undone then.
@@ -197,7 +199,7 @@ class Dialogue:
         if entry is None:
             entry = JournalEntry.of(replace(original, text="", confidence=1.0), source)
         undoing = replace(entry, intent=original.name, slots=original.slots)
-        return self._perform(undoing, last.prepared, f"undo: {by}", undo=True)
+        return self._perform(undoing, last.prepared, f"undo: {by}", last)
 
     def _not_undone(self, offered: str) -> str:
         """Why the last action is not taken back; empty where it is."""
@@ -263,28 +265,32 @@ class Dialogue:
     # ── what is done and recorded; the lock is not held ───────────────────────────────────────
 
     def _perform(
-        self, entry: JournalEntry, prepared: Prepared, reason: str, undo: bool = False
+        self, entry: JournalEntry, prepared: Prepared, reason: str, undone: _Performed | None = None
     ) -> ActionResult:
-        description = prepared.undo if undo else prepared.description
+        description = prepared.undo if undone else prepared.description
         if self.runner.execute:
             self._record(entry, BEGUN, description, reason)
         result: ActionResult | None = None
         try:
-            act = self.runner.take_back if undo else self.runner.carry_out
+            act = self.runner.take_back if undone else self.runner.carry_out
             result = act(prepared)
         finally:  # Ctrl-C and the like included, after which there is no result
-            self._settle(prepared, result, undo)
+            self._settle(prepared, result, undone)
             if result is None:
                 self._record(entry, INTERRUPTED, description, reason)
         return self._recorded(entry, result, reason)
 
-    def _settle(self, prepared: Prepared, result: ActionResult | None, undo: bool) -> None:
+    def _settle(
+        self, prepared: Prepared, result: ActionResult | None, undone: _Performed | None
+    ) -> None:
         """Begin the cool-down, or call it off; remember what can be taken back."""
         failed = result is not None and result.status is ActionStatus.FAILED
         with self._lock:
-            if undo != failed:  # taken back, or never done
+            if undone and failed:  # it still stands; what was done since is the last action
+                self._performed = self._performed or undone
+            elif undone or failed:  # taken back, or never done
                 self._cool_down.forget(prepared)
-            elif not undo:
+            else:
                 self._cool_down.end(prepared)
                 expires = self._clock() + self.config.undo_timeout_s
                 self._performed = _Performed(prepared, expires)

@@ -20,11 +20,13 @@ SlotValues = Mapping[str, Collection[SlotValue]]
 
 
 def read_actions(actions: Mapping[str, Located], slots: Mapping[str, SlotValues]) -> ActionPolicy:
-    """The policy that command files contain; where it asks what nobody can answer, a warning.
+    """The policy that command files contain; a warning where voice cannot reach what it says.
+
+    That is an intent without a sentence, and a question that no sentence answers.
 
     Args:
         actions: `CommandSet.actions`, rules as in a policy file by intent.
-        slots: what the sentences of each of these intents can say.
+        slots: `CommandSet.slots_of`, for the intents that can be said.
 
     Raises:
         ConfigError: with file, line, the intent and what to write instead.
@@ -34,10 +36,13 @@ def read_actions(actions: Mapping[str, Located], slots: Mapping[str, SlotValues]
         for name, written in actions.items()
     }
     for name, written in actions.items():
+        if name not in slots:
+            _log.warning("%s: %s: none of its sentences can be said", written.where, name)
+            continue
         each = written.value if isinstance(written.value, list) else [written]
         for rule, place in zip(rules[name], each, strict=True):
             _check_sayable(rule, name, place, slots[name])
-    _warn_of_unanswerable(actions, rules)
+    _warn_of_unanswerable(actions, {name: of for name, of in rules.items() if name in slots})
     return ActionPolicy(rules)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -67,12 +68,11 @@ class X11:
 
     def windows(self, timeout_s: float) -> Iterable[Window]:
         """Every window, the oldest first."""
-        for line in run(["wmctrl", "-l", "-x", "-p"], timeout_s).splitlines():
-            # identifier, workspace, process, WM_CLASS (instance.class), host, title
-            fields = line.split(None, 4)
-            if len(fields) == 5:
-                application = fields[3].rpartition(".")[2]
-                yield Window(fields[0], application, fields[4].partition(" ")[2], int(fields[2]))
+        # wmctrl lists them too, but with a dot between instance and class, which both may hold.
+        root = run(["xprop", "-root", "-notype", "_NET_CLIENT_LIST"], timeout_s)
+        for identifier in re.findall("0x[0-9a-f]+", root):
+            with suppress(ActionError):  # closed since
+                yield self._window(identifier, timeout_s)
 
     def active(self, timeout_s: float) -> Window | None:
         """The window that has the focus; None where none has."""
@@ -80,14 +80,18 @@ class X11:
         match = re.search(r"# (0x[0-9a-f]+)", root)
         if match is None or int(match[1], 16) == 0:
             return None
+        return self._window(match[1], timeout_s)
+
+    @staticmethod
+    def _window(identifier: str, timeout_s: float) -> Window:
         names = ["WM_CLASS", "_NET_WM_NAME", "WM_NAME", "_NET_WM_PID"]
-        said = run(["xprop", "-id", match[1], *names], timeout_s)
+        said = run(["xprop", "-id", identifier, *names], timeout_s)
         values = {m[1]: m for m in re.finditer(r"^(\w+)\((\w+)\) = (.*)$", said, re.MULTILINE)}
         classes = _x_strings(values.get("WM_CLASS"))
         titles = _x_strings(values.get("_NET_WM_NAME")) or _x_strings(values.get("WM_NAME"))
         pid = values["_NET_WM_PID"][3] if "_NET_WM_PID" in values else ""
         return Window(
-            match[1],
+            identifier,
             classes[-1] if classes else "",
             titles[0] if titles else "",
             int(pid) if pid.isdecimal() else None,

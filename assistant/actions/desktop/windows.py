@@ -34,11 +34,7 @@ class WindowAction:
     def __post_init__(self) -> None:
         if not placeholders(self.operation):
             _check_operation(self.operation, ValueError)
-            if (self.operation == "focus") != bool(self.application):
-                raise ValueError(
-                    "'focus' has an application, and it alone: "
-                    "write {operation: focus, application: firefox}"
-                )
+            _check_application(self.operation, self.application, ValueError)
         check_timeout(self.timeout_s)
 
     def templates(self) -> Iterable[str]:
@@ -47,22 +43,28 @@ class WindowAction:
 
     def describe(self, slots: Slots) -> str:
         """The operation, and on what."""
-        operation, application = expand(self.operation, slots), expand(self.application, slots)
+        operation, application = self._expanded(slots)
         return f"{operation} {application or 'the active window'}"
 
     def perform(self, slots: Slots) -> str:
         """Tell the window manager."""
-        operation = expand(self.operation, slots)
+        operation, application = self._expanded(slots)
         _check_operation(operation, ActionError)
         manager = window_manager()
         if operation == "focus":
-            self._focus(manager, expand(self.application, slots))
+            self._focus(manager, application)
             return ""
         operations = manager.operations(self.timeout_s)
         if operation not in operations:
             raise ActionError(f"{session_name()} has no '{operation}': it tiles its windows")
         operations[operation]()
         return ""
+
+    def _expanded(self, slots: Slots) -> tuple[str, str]:
+        operation, application = expand(self.operation, slots), expand(self.application, slots)
+        if operation in OPERATIONS:  # a summary describes placeholders
+            _check_application(operation, application, ActionError)
+        return operation, application
 
     def _focus(self, manager: WindowManager, application: str) -> None:
         windows = list(manager.windows(self.timeout_s))
@@ -111,6 +113,14 @@ class WorkspaceAction:
 def _check_operation(operation: str, error: type[Exception]) -> None:
     if operation not in OPERATIONS:
         raise error(f"window operation {operation!r}: write one of {', '.join(OPERATIONS)}")
+
+
+def _check_application(operation: str, application: str, error: type[Exception]) -> None:
+    if (operation == "focus") != bool(application):
+        raise error(
+            f"window operation {operation!r} of application {application!r}: 'focus' has an "
+            "application, and it alone: write {operation: focus, application: firefox}"
+        )
 
 
 def _check_workspace(workspace: str, error: type[Exception]) -> None:
