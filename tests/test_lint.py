@@ -224,11 +224,19 @@ def lexicon_of(text: str) -> list[tuple[int, ...]]:
     return [INVENTORY.phoneme_ids(Phonemizer("en-us").phonemes(text))]
 
 
+@pytest.mark.parametrize("key", ["kids'", "'Kids'", "kids’"])
+def test_own_pronunciations_apply_with_apostrophes_at_the_edge(load: Load, key: str) -> None:
+    text = intents(i='"the kids\' room"') + f'pronunciations: {{"{key}": kit}}\n'
+    assert pronounce(load(text), INVENTORY)["kids"] == lexicon_of("kit")
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [
         ("{go home: gohm}", "is 2 words"),
         ("{go: /ɡ oʊ}", "neither words nor phonemes"),
+        ('{"\'": go}', "is 0 words"),
+        ('{go: "\'"}', "has no letters"),
         ("{go: '...'}", "has no letters"),
         ("{go: /ɡ ø/}", r"mine.yaml:4: 'ø' in the pronunciation of 'go' is no phoneme of"),
         ("{go: [true]}", "must be text"),

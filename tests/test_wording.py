@@ -1,4 +1,4 @@
-"""Numbers in digits are read as the language writes them, in command files and in typed text."""
+"""Numbers and apostrophes are read alike in command files and in typed text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet
 from assistant.grammar.reading import read_text, usual_words
 from assistant.grammar.wording import half_forms, language_family, number_forms, spoken_text
-from assistant.training.pronouncing import check_language
+from assistant.training.pronouncing import check_language, words_of
 
 Load = Callable[..., CommandSet]
 
@@ -93,3 +93,68 @@ def test_a_language_is_of_one_family_with_any_region(load: Load, language: str) 
     check_language(commands, Inventory(Path("pt-br"), "pt-br", ()), Path("casa.yaml"))
     with pytest.raises(ConfigError, match="but en-us speaks en-us"):
         check_language(commands, Inventory(Path("en-us"), "en-us", ()), Path("casa.yaml"))
+
+
+# ── apostrophes ────────────────────────────────────────────────────────────────────────────
+
+
+def one_sentence(template: str, language: str = "en", rest: str = "") -> str:
+    return (
+        f'language: {language}\nintents: {{i: {{data: [{{sentences: ["{template}"]}}]}}}}\n{rest}'
+    )
+
+
+@pytest.mark.parametrize("apostrophe", ["'", "’"])
+@pytest.mark.parametrize(
+    ("text", "language", "words"),
+    [
+        ("turn on the kids' room light", "en", "turn on the kids room light"),
+        ("play rock 'n' roll", "en", "play rock n roll"),
+        ("the 'kitchen' light", "en", "the kitchen light"),
+        ("light the dogs' '5'", "en", "light the dogs five"),
+        ("what '' now", "en", "what now"),
+        ("alza un po' il volume", "it", "alza un po il volume"),
+        ("it's 5 o'clock, don't", "en", "it's five o'clock don't"),
+        ("che ore sono, l'ora", "it", "che ore sono l'ora"),
+        ("um copo d'água", "pt", "um copo d'água"),
+    ],
+)
+def test_a_template_reads_its_own_text_with_any_apostrophes(
+    load: Load, text: str, language: str, words: str, apostrophe: str
+) -> None:
+    commands = load(one_sentence(text.replace("'", apostrophe), language))
+    assert read_text(text, commands.network, language) == [("i", {})]
+    assert read_text(text.replace("'", apostrophe), commands.network, language) == [("i", {})]
+    assert usual_words(text, language) == tuple(words.split())
+    assert set(words_of(commands)) == set(words.split())
+
+
+@pytest.mark.parametrize(
+    ("template", "texts"),
+    [
+        ("it('s| is) late", ["it's late", "it is late"]),
+        ("James'( room|s room)", ["James' room", "James's room"]),
+        ("the kid(s|'s|s') room", ["the kids room", "the kid's room", "the kids' room"]),
+    ],
+)
+def test_apostrophes_between_pieces_of_a_word_stay_within_it(
+    load: Load, template: str, texts: list[str]
+) -> None:
+    commands = load(one_sentence(template))
+    assert [read_text(text, commands.network, "en") for text in texts] == [[("i", {})]] * len(texts)
+
+
+def test_all_words_that_must_not_be_understood_are_in_the_lexicon(load: Load) -> None:
+    examples = 'examples: {must_not: ["feed the dogs\' puppies"]}\n'
+    commands = load(one_sentence("feed the dogs", rest=examples))
+    assert commands.refused is not None
+    refused = {arc.word for arc in commands.refused.arcs if arc.word}
+    assert refused == {"feed", "the", "dogs", "puppies"}
+    assert words_of(commands) == sorted(refused)
+
+
+def test_phrases_around_a_sentence_have_the_same_words(load: Load) -> None:
+    more = "skip_words: [\"y' know\"]\nwake_phrases: [\"hey 'puter\"]\n"
+    commands = load(one_sentence("feed the dogs", rest=more))
+    for text in ("y' know feed the dogs", "hey 'puter, feed the dogs y’ know"):
+        assert read_text(text, commands.network, "en") == [("i", {})]

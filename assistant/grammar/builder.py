@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ..errors import ConfigError
 from .network import Arc, Final, SlotAssignment, WordNetwork
+from .wording import split_words
 
 Part = Callable[[int], int]
 """Lays something from the node given and returns the node where it ends."""
@@ -108,13 +109,12 @@ class NetworkBuilder:
                 while partial:
                     arc = partial.pop()
                     if not appendable[arc.target]:
-                        word = (arc.word or "").strip("'") or None
-                        yield replace(arc, word=word)
+                        yield _whole_word(arc)
                         continue
                     for following in self._outgoing[arc.target]:
                         if following.word == BOUNDARY:
                             # Past the boundary: another piece there would be another word.
-                            yield replace(arc, target=following.target)
+                            yield _whole_word(replace(arc, target=following.target))
                         else:
                             partial.append(_append(arc, following))
 
@@ -145,6 +145,11 @@ def _append(arc: Arc, following: Arc) -> Arc:
         (arc.word or "") + (following.word or ""),
         arc.assignment or following.assignment,
     )
+
+
+def _whole_word(arc: Arc) -> Arc:
+    """The arc of a word to which no piece is appended any more; apostrophes alone are no word."""
+    return replace(arc, word=" ".join(split_words(arc.word or "")) or None)
 
 
 def union(networks: Sequence[WordNetwork]) -> WordNetwork:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .phonemes import Pronunciation
-from .wording import spoken_text
+from .wording import split_words, spoken_text
 from .yaml_source import Located
 
 
@@ -45,11 +45,12 @@ def own_pronunciations(
     """
     own: dict[str, OwnPronunciation] = {}
     for key, body in section.items():
-        word = spoken_text(key, language).strip()
-        if not word or len(word.split()) > 1:
+        words = split_words(spoken_text(key, language))
+        if len(words) != 1:
             raise body.error(
-                f"'{key}' in 'pronunciations' is {len(word.split())} words; give each its own line"
+                f"'{key}' in 'pronunciations' is {len(words)} words; give each its own line"
             )
+        word = words[0]
         if word in own:
             raise body.error(f"'{word}' is pronounced at {own[word].where} already; join the two")
         items = body.sequence(f"'{key}'") if isinstance(body.value, list) else [body]
@@ -67,7 +68,7 @@ def _way(item: Located, key: str, language: str) -> Way:
                 f"slashes and part them by spaces, /iː k oʊ/"
             )
         return Way("", tuple(phonemes), item.where)
-    words = " ".join(spoken_text(text, language).split())
+    words = " ".join(split_words(spoken_text(text, language)))
     if not words:
         raise item.error(f"'{text}' of '{key}' has no letters; write words that sound like it")
     return Way(words, (), item.where)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 from .network import Acceptor, Reading, WordNetwork
-from .wording import half_forms, number_forms, parted_at_numbers, spoken_text
+from .wording import half_forms, number_forms, parted_at_numbers, split_words, spoken_text
 
 _HALF = re.compile(r"(?<![\d/.,])1/2(?![/.,]?\d)")
 _SPELLINGS_TRIED = 256
@@ -87,4 +87,4 @@ def _spellings(text: str, language: str) -> Iterator[list[str]]:
         else:
             pieces.append(number_forms(part, language))
     for chosen in product(*pieces):
-        yield " ".join(chosen).split()
+        yield split_words(" ".join(chosen))

@@ -29,8 +29,8 @@ _FRACTION = re.compile(r"\d+\s*[/⁄]\s*\d+|[¼-¾⅐-⅞]")
 def spoken_text(text: str, language: str) -> str:
     """Text as it is spoken; white space stays where it was, punctuation becomes white space.
 
-    Apostrophes are kept ("what's"), hyphens part words, numbers become words, apart from
-    letters ("CO2").
+    Apostrophes are kept, for a piece of a word may begin with one ("'s"), hyphens part words,
+    numbers become words, apart from letters ("CO2").
 
     Raises:
         ConfigError: digits before small letters in one word, a fraction in digits, or a language
@@ -51,6 +51,14 @@ def spoken_text(text: str, language: str) -> str:
         for part in parted_at_numbers(text, language)
     )
     return spoken_letters("".join(spelled))
+
+
+def split_words(spoken: str) -> list[str]:
+    """The words of spoken text; apostrophes stay within them alone ("it's", but "kids" of "kids'").
+
+    Sentences, typed texts and the lexicon part their words here, so that all have the same.
+    """
+    return [word for part in spoken.split() if (word := part.strip("'"))]
 
 
 def is_written_only(text: str) -> bool:
