@@ -123,8 +123,9 @@ class IntentDecoder:
     def decide_early(self, log_probs: Tensor) -> Hypothesis | None:
         """What `decide` accepts of log-posteriors (T, P) up to a pause, if waiting is needless.
 
-        That is, if no reading but one is left (`Agreement`) and nothing was heard after its last
-        word. None: the end must be waited for.
+        That is, if no reading but one is left (`Agreement`), nothing was heard after its last word,
+        and no sentence that must not be understood may come of it. None: the end must be waited
+        for.
         """
         rows = log_probs.numpy()
         if len(greedy(rows)) < self.config.minimum_phonemes:
@@ -132,7 +133,7 @@ class IntentDecoder:
         path = self._agreement.path(self._search(log_probs), self.config.early_margin)
         if path is None or greedy(rows[path.spans[-1][1] :]):
             return None
-        if self._refused(path, log_probs) is not None:
+        if self._may_be_refused(path, log_probs):
             return None
         best = self.hypothesis(self.weigh(path, log_probs))
         return best if best.confidence >= self.threshold else None
@@ -175,6 +176,10 @@ class IntentDecoder:
     def _agreement(self) -> Agreement:
         return Agreement.of(self.graph)
 
+    @cached_property
+    def _refused_agreement(self) -> Agreement | None:
+        return None if self.refused is None else Agreement.of(self.refused)
+
     def _search(self, log_probs: Tensor) -> GraphState:
         """LSTM and graph together over whole (T, P) log-posteriors."""
         weight = self.config.lstm_weight
@@ -182,6 +187,15 @@ class IntentDecoder:
         bonus, intent_bonus = self.bonuses(scores, weight)
         state = self.graph.initial_state(bonus, intent_bonus, self.config.filler_penalty)
         return self.graph.step(state, less_blank(log_probs).numpy())
+
+    def _may_be_refused(self, path: GraphPath, log_probs: Tensor) -> bool:
+        """Whether (T, P) may begin, or be, a sentence that must not be understood."""
+        agreement = self._refused_agreement
+        if agreement is None:
+            return False
+        begun = agreement.graph.initial_state(filler_penalty=self.config.filler_penalty)
+        state = agreement.graph.step(begun, less_blank(log_probs).numpy())
+        return agreement.best_log_prob(state) > path.log_prob - self.config.early_margin
 
     def _refused(self, path: GraphPath, log_probs: Tensor) -> str | None:
         """The sentence that must not be understood and fits (T, P) better than a path, if any."""

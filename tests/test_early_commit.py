@@ -4,10 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from assistant.actions import ActionRunner, parse_policy
-from assistant.config import AssistantConfig
+from assistant.confidence import Calibration
+from assistant.config import AssistantConfig, DecisionConfig
 from assistant.engine import Engine
+from assistant.grammar.graph import PhonemeGraph
+from assistant.grammar.network import Arc, Final, WordNetwork
+from assistant.intent import IntentDecoder
 from assistant.recording import read_file
 from assistant.types import (
     SAMPLE_RATE,
@@ -64,6 +69,34 @@ def run(engine, samples, cut=320, observe=None):
     pipeline = engine.pipeline(ActionRunner(policy, execute=False), observe=observe)
     events = [e for i in range(0, len(samples), cut) for e in pipeline.feed(samples[i : i + cut])]
     return events + pipeline.flush()
+
+
+def decoder(refused):
+    """Of the one command 'lamp'; `refused` are words that must not be understood."""
+    lexicon = {"lamp": [(1, 2, 3)], "tomorrow": [(4, 5)]}
+
+    def graph(words, final):
+        arcs = tuple(Arc(place, place + 1, word) for place, word in enumerate(words))
+        network = WordNetwork(len(words) + 1, 0, {len(words): final}, arcs)
+        return PhonemeGraph.compile(network, lexicon)
+
+    return IntentDecoder(
+        graph(["lamp"], Final("light", {})),
+        None,
+        ("light",),
+        {},
+        Calibration((1.0, 0.1, 0.0, 0.0), 6.0),
+        DecisionConfig(lstm_weight=0.0, minimum_phonemes=1),
+        refused=graph(refused, Final("", {})),
+    )
+
+
+def heard(*phonemes):
+    """Posteriors that say phonemes clearly, and then nothing for a while."""
+    rows = [row for phoneme in phonemes for row in (0, phoneme)] + [0] * 6
+    posteriors = torch.full((len(rows), 6), 0.02 / 5)
+    posteriors[torch.arange(len(rows)), rows] = 0.98
+    return posteriors.log()
 
 
 def decided(events):
@@ -194,3 +227,13 @@ def test_a_contradiction_says_what_was_done(early, said):
     other = Hypothesis("takeScreenshot", {}, "screenshot", 0.9, 0.0)
     told = contradiction(replace(events[-1], decision=other))
     assert "reads 'screenshot', takeScreenshot; nothing more is done" in told
+
+
+def test_what_may_still_become_a_sentence_that_must_not_be_understood_is_waited_for():
+    """As "what's the weather on mars", at whose pause the weather is not opened yet."""
+    begun = decoder(refused=["lamp", "tomorrow"])
+    assert begun.decide_early(heard(1, 2, 3)) is None
+    assert begun.decide(heard(1, 2, 3)).intent == "light"
+    assert "must not be understood" in begun.decide(heard(1, 2, 3, 4, 5)).reason
+    other = decoder(refused=["tomorrow", "lamp"])
+    assert other.decide_early(heard(1, 2, 3)).intent == "light"

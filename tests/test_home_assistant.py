@@ -9,7 +9,7 @@ import pytest
 
 from assistant.errors import ConfigError
 from assistant.grammar.commands import CommandSet, load_commands
-from assistant.grammar.network import Reading, sentences_of
+from assistant.grammar.network import Reading, accepts, sentences_of
 from assistant.grammar.reading import read_text
 from assistant.types import SlotValue
 
@@ -209,6 +209,15 @@ def test_a_wake_phrase_may_come_first_or_alone(tmp_path: Path) -> None:
     (tmp_path / "commands.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="rename yours"):
         load_commands([tmp_path / "commands.yaml"])
+
+
+def test_what_must_not_be_understood_is_not_after_a_wake_phrase_either(tmp_path: Path) -> None:
+    more = "wake_phrases: [hey computer]\nskip_words: [please]\nexamples: {must_not: [go then]}"
+    refused = commands(tmp_path, "go now", more=more).refused
+    assert refused is not None
+    for text in ("go then", "please go then", "hey computer please go then"):
+        assert accepts(refused, text.split())
+    assert not accepts(refused, ["hey", "computer"])
 
 
 def test_skip_words_cost_nothing_where_there_are_none(tmp_path: Path) -> None:

@@ -94,6 +94,10 @@ class Agreement:
                 return None
         return best
 
+    def best_log_prob(self, state: GraphState) -> float:
+        """Of the best way to any place between two words, where whoever spoke has paused."""
+        return state.free_score + float(self.graph.standing(state)[self.places].max())
+
     def _bits(self, path: GraphPath) -> int:
         """What may follow without a change: the values of `path`, and the ends of its intent."""
         layout = self.graph.layout

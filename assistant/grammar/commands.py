@@ -63,7 +63,7 @@ from .phrases import with_skip_words, with_wake_phrases
 from .pronunciations import OwnPronunciation, own_pronunciations
 from .scopes import inner_scope
 from .templates import CompiledTemplate, Scope, check_expression
-from .wording import spoken_text
+from .wording import split_words, spoken_text
 from .yaml_source import Located, read_located, written_at
 
 _FILE_KEYS = (
@@ -179,7 +179,7 @@ def load_commands(paths: Sequence[Path], context: Context = MappingProxyType({})
         pronunciations=own,
         left_out=_left_out(blocks),
         examples=examples,
-        refused=_refused(examples, phrases),
+        refused=_refused(examples, phrases, wake_phrases),
         actions=actions,
         wake_phrases=tuple(" ".join(phrase) for phrase in wake_phrases),
     )
@@ -251,14 +251,18 @@ def _left_out(blocks: Iterable[Block]) -> dict[str, int]:
     return dict(sum((block.left_out for block in blocks), Counter[str]()).most_common())
 
 
-def _refused(examples: Examples, phrases: Sequence[Sequence[str]]) -> WordNetwork | None:
-    """What must not be understood, with phrases without meaning around it, as in a sentence."""
+def _refused(
+    examples: Examples, phrases: Sequence[Sequence[str]], wake_phrases: Sequence[Sequence[str]]
+) -> WordNetwork | None:
+    """What must not be understood, with phrases before and after it, as around a sentence."""
     networks = []
     for example in examples.must_not:
         builder = NetworkBuilder()
         end = builder.text(builder.start, " ".join(example.words))
         networks.append(builder.network(end, Final("", {})))
-    return with_skip_words(union(networks), phrases) if networks else None
+    if not networks:
+        return None
+    return with_wake_phrases(with_skip_words(union(networks), phrases), wake_phrases)
 
 
 def _reasons(blocks: Iterable[Block]) -> str:
@@ -274,7 +278,7 @@ def _phrases(files: Iterable[_File], key: str, language: str) -> list[list[str]]
         for phrase in file.keys[key].sequence(f"'{key}'"):
             text = phrase.text(f"one of '{key}'")
             with written_at(phrase.where):
-                words = tuple(spoken_text(text, language).split())
+                words = tuple(split_words(spoken_text(text, language)))
             if not words:
                 raise phrase.error(f"'{text}' has no words; remove it")
             phrases[words] = None

@@ -58,11 +58,14 @@ def with_skip_words(network: WordNetwork, phrases: Sequence[Sequence[str]]) -> W
 
 
 def with_wake_phrases(
-    network: WordNetwork, phrases: Sequence[Sequence[str]], intent: str
+    network: WordNetwork, phrases: Sequence[Sequence[str]], intent: str | None = None
 ) -> WordNetwork:
-    """Let a wake phrase be said before every sentence, and alone, which is a sentence of `intent`.
+    """Let a wake phrase be said before every sentence.
 
     It is optional: whether a sentence without it counts is for whoever listens.
+
+    Args:
+        intent: what a phrase alone is a sentence of; None where it is no sentence.
     """
     if not phrases:
         return network
@@ -74,6 +77,7 @@ def with_wake_phrases(
         for word in phrase:
             reached, previous, nodes = nodes, reached, nodes + 1
             arcs.append(Arc(previous, reached, word))
-        finals[reached] = Final(intent, {})
+        if intent is not None:
+            finals[reached] = Final(intent, {})
         arcs.append(Arc(reached, network.start, None))
     return trimmed(WordNetwork(nodes, start, finals, tuple(arcs)))
