@@ -94,7 +94,13 @@ def command(
         str, typer.Option(metavar="NAME|DIR", help="Compiled commands, a folder or a name.")
     ] = "home",
     threads: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Threads of the networks (not of 'streams').")
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Threads of the networks (not of 'streams'). With more than one nothing tells "
+            "whether other processes were running.",
+        ),
     ] = 1,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda", help="Where networks run (not of 'streams').")
@@ -192,7 +198,8 @@ def command(
             found[part] = benchmark.run(part)
             for table in tables({part: found[part]}):
                 output.print(table)
-            for line in disturbed(part, found[part]):
+            # Several threads wait for one another: what share of the cores they need is not known.
+            for line in disturbed(part, found[part]) if threads == 1 or part == "streams" else ():
                 notes.print(line, style="yellow")
             if json_path is not None:
                 json_path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

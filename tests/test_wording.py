@@ -154,7 +154,7 @@ def test_all_words_that_must_not_be_understood_are_in_the_lexicon(load: Load) ->
 
 
 def test_phrases_around_a_sentence_have_the_same_words(load: Load) -> None:
-    more = "skip_words: [\"y' know\"]\nwake_phrases: [\"hey 'puter\"]\n"
+    more = 'skip_words: ["y\' know"]\nwake_phrases: ["hey \'puter"]\n'
     commands = load(one_sentence("feed the dogs", rest=more))
     for text in ("y' know feed the dogs", "hey 'puter, feed the dogs y’ know"):
         assert read_text(text, commands.network, "en") == [("i", {})]
