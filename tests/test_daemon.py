@@ -836,6 +836,16 @@ def test_what_changes_while_it_is_read_for_the_start_is_read_again(engine, tmp_p
     assert told == ["reloaded: 2 intents of agreeable"]
 
 
+def test_without_the_library_that_watches_files_it_is_told(engine, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    told: list[str] = []
+    loader = Loader(lambda: engine.config, None, False, (), told.append)
+    assert run(loader.changed(frozenset({tmp_path}))) is False
+    (line,) = told
+    assert "[daemon]" in line
+    assert line.endswith("assistant ctl reload reads them")
+
+
 def test_the_networks_are_not_trained_while_they_are_shared(engine):
     assert not any(module.training for module in (engine.acoustic.model, engine.commands.model))
 

@@ -311,6 +311,8 @@ def test_a_command_set_acts_as_its_files_say_unless_a_policy_is_named(
     recognised = Recognised(0, 1, intent, Hypothesis("setLight", {}, "", 1.0, 0.0))
     shown = result_object("", recognised, result)["action"]
     assert shown == f"needs confirmation: {result.description}"
+    failed = replace(result, status=ActionStatus.FAILED, description="no such program")
+    assert result_object("", recognised, failed)["action"] == "failed: no such program"
     named = write(tmp_path, "intents: {setLight: {log: '{state}'}}")
     assert engine.actions(False, str(named)).perform(intent).description == "on"
     other = Engine.load(AssistantConfig(bundle=str(bundle), commands="agreeable"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..explanation import Explanation
 
 EXAMPLES = options.examples(
-    "assistant explain: the last utterance that 'recognize' or 'listen' heard",
+    "assistant explain: the last utterance that 'recognize', 'listen' or 'serve' heard",
     "assistant explain door.wav --picture door.svg",
     "assistant explain --commands my-commands: what other commands would have made of it",
     "assistant explain --json door.wav | jq .alignment",
@@ -41,7 +41,8 @@ def command(
         typer.Option(
             "--picture",
             metavar="OUT.svg",
-            help="Draw it as well (SVG, PNG, PDF; of several utterances OUT-1.svg, OUT-2.svg, …).",
+            help="Draw it as well (SVG, PNG, PDF; of several utterances OUT-1.svg, OUT-2.svg, …; "
+            "needs the extra 'picture').",
         ),
     ] = None,
     whole: Annotated[

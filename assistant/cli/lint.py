@@ -29,7 +29,7 @@ def command(
         list[Path],
         typer.Argument(
             metavar="COMMANDS.yaml…",
-            help="Command files (hassil templates); several are read together.",
+            help="Command files (hassil templates), or folders of them; several are read together.",
             show_default=False,
         ),
     ],

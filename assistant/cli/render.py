@@ -193,8 +193,8 @@ def result_object(file: str, decision: Decided, action: ActionResult | None) -> 
 
     `start` and `end` are seconds from the start of the file; of a rejection, `text` and
     `confidence` are those of the nearest sentence ("" and 0 where there is none). `action` is what
-    was or would be done; it begins with "needs confirmation: " or "refused: " where it was not, for
-    that reason, and with "undone: " where it took back what was done before.
+    was or would be done; it begins with "needs confirmation: ", "refused: " or "failed: " where it
+    was not, for that reason, and with "undone: " where it took back what was done before.
 
     With early commit, an object with `early` was told at a pause. One with `contradicts` follows it
     only where the whole utterance is decided otherwise: it has no intent, and `contradicts` is what
@@ -230,9 +230,9 @@ def result_object(file: str, decision: Decided, action: ActionResult | None) -> 
 def _action_text(action: ActionResult | None) -> str | None:
     if action is None or action.status is ActionStatus.NONE:
         return None
-    if action.status in (ActionStatus.UNCONFIRMED, ActionStatus.REFUSED, ActionStatus.UNDONE):
-        return f"{action.status.value}: {action.description}"
-    return action.description
+    if action.status in (ActionStatus.DONE, ActionStatus.DRY_RUN):
+        return action.description
+    return f"{action.status.value}: {action.description}"
 
 
 def time_span(start: int, end: int) -> str:

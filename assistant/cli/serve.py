@@ -109,7 +109,10 @@ def command(
     ] = False,
     discoverable: Annotated[
         bool,
-        typer.Option("--discoverable", help="Tell the network of the Wyoming server (mDNS)."),
+        typer.Option(
+            "--discoverable",
+            help="Tell the network of the Wyoming server (mDNS; needs the extra 'discovery').",
+        ),
     ] = False,
     input_device: options.InputDevice = None,
     bundle: options.Bundle = None,

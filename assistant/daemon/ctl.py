@@ -21,13 +21,16 @@ examples:
   assistant ctl say "turn on the kitchen light"
   assistant ctl say --dry "dim the lights to 20 percent"
   assistant ctl yes               to a question; also no, undo
-  assistant ctl events recognised action | jq .text
+  assistant ctl events recognised action | jq '.text // .description'
   assistant --help                all other commands
+
+exit codes: 0 answered, whatever came of an action (--json has its status); 1 refused; 2 misuse;
+3 no daemon
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Send one request; return the exit code: 0 done, 1 it could not be, 2 misuse, 3 no daemon."""
+    """Send one request; return the exit code, as the epilog tells it."""
     options = _parser().parse_args(arguments)
     request = _request(options)
     try:

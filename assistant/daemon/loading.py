@@ -86,7 +86,9 @@ class Loader:
         try:
             from watchfiles import awatch  # noqa: PLC0415 - an extra
         except ImportError:
-            logger.info("files are not watched: %s; SIGHUP reloads", install_line("daemon"))
+            self.tell(
+                f"files are not watched: {install_line('daemon')}; assistant ctl reload reads them"
+            )
             return False
 
         def is_meant(_: object, changed: str) -> bool:
