@@ -80,8 +80,9 @@ format: $(DEVELOPMENT) ## put imports and format in order
 	$(PYTHON) -m ruff check --select I --fix
 	$(PYTHON) -m ruff format
 
-docs: $(RUNTIME) ## write docs/cli.md anew from the commands' own help
+docs: $(RUNTIME) ## write docs/cli.md and docs/configuration.md anew from the code
 	$(PYTHON) -m typer assistant.cli utils docs --name assistant --output docs/cli.md
+	$(PYTHON) scripts/document_configuration.py --output docs/configuration.md
 
 # ── training and figures ─────────────────────────────────────────────────────────────────────
 
@@ -103,7 +104,7 @@ TORCHRUN = OMP_NUM_THREADS=1 $(MALLOC) $(VENV)/bin/torchrun --standalone --nproc
 
 .PHONY: train train-tiny speech cells benchmark evaluation orders clean
 
-train: speech $(RUNTIME) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NOISE=… ROOMS=… COPIES=1]
+train: speech $(DEVELOPMENT) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NOISE=… ROOMS=… COPIES=1]
 	$(TORCHRUN) scripts/extract_features.py $(SPEECH) --output $(CACHE) \
 	    --copies $(COPIES) $(if $(NOISE),--noise $(NOISE)) $(if $(ROOMS),--rooms $(ROOMS))
 	$(TORCHRUN) scripts/train_acoustic.py --cache $(CACHE) --language $(SPEECH_LANGUAGE) \

@@ -23,7 +23,7 @@ class AudioConfig(Bounded):
     """Where sound comes from."""
 
     device: str | None = None
-    """Name (or part of it) or index of the input device; the system's default where absent."""
+    """Name (or part of it) or, in quotes, index of the input device; else the system's default."""
     block_ms: Annotated[float, Bounds(1, 1000)] = 20.0
     """Milliseconds the device hands over at a time."""
     queue_ms: Annotated[float, Bounds(1, 60_000)] = 2000.0
@@ -227,7 +227,7 @@ class DaemonConfig:
     metrics: str | None = None
     """Address of metrics and health over HTTP, as tcp://127.0.0.1:9464; none where absent."""
     contexts: Mapping[str, str] = field(default_factory=dict)
-    """Compiled command sets by application: which one is heard while its window is active."""
+    """Command sets, as `commands`, by application: which is heard while its window is active."""
     shortcut: str | None = None
     """Key for push-to-talk that the desktop is asked for, as CTRL+space; none where absent."""
     notifications: bool = True
@@ -241,7 +241,8 @@ class AssistantConfig(Bounded):
     bundle: str = "en-us"
     """Folder of the acoustic bundle, or the name of one that travels with the package."""
     commands: str = "home"
-    """Folder of a compiled command set, or the name of one inside the bundle."""
+    """Folder of a compiled command set, or the name of one inside the bundle; for `serve` also
+    a command file, or a folder of them."""
     device: str = "auto"
     """Where networks run: auto, cpu or cuda."""
     threads: Annotated[int, Bounds(1, 1024)] = 1

@@ -1,45 +1,9 @@
 """Command files: YAML in Home Assistant's hassil form, merged and compiled to a word network.
 
-    language: en
-    intents:
-      setLight:
-        data:
-          - sentences: ["turn <the_light> {state} [in the {room}]"]
-            slots: {device: light}            # fixed, optional
-      dim:
-        data:
-          - sentences: ["dim {name} [to] {brightness} [percent]"]
-            requires_context: {domain: light} # only the names of lights; also excludes_context
-          - sentences: ["dim the lights [to] {brightness} [percent]"]
-            requires_context: {area: {slot: true}}   # where the device stands, copied into a slot
-    lists:
-      state: {values: ["on", "off"]}
-      room: {values: [kitchen, {in: "(lounge|living room)", out: living room}]}
-      brightness: {range: {from: 0, to: 100, step: 5, fractions: halves}}
-      name: {values: [{in: reading lamp, context: {domain: light}}]}
-      anything: {wildcard: true}              # sentences that use it are left out
-    expansion_rules:
-      the_light: "[the] light[s]"
-    pronunciations: {ecobee: eco bee}         # or phonemes between slashes, see `pronunciations`
-    skip_words: [please, could you]           # before or after a sentence, twice at most; optional
-    wake_phrases: [hey computer]              # may be said first; see docs/daemon.md
-    context: {area: living room}              # what is so wherever this is said; optional
-    examples:                                 # checked by `assistant train` and `assistant lint`
-      must:
-        - dim the lights to twenty percent    # is understood, somehow
-        - {say: turn the light on, intent: setLight, slots: {state: "on", device: light}}
-        - say: [dim the lights to 50%, dim the lights to half]  # `intent` and `slots` are optional
-          intent: dim
-      must_not: [turn the light over]         # is refused, and where it fits better, wins
-    actions:                                  # as `intents` in a policy file: configs/actions.yaml
-      setLight: {run: [light-switch, "{state}"], confirm: when-unsure}
-
-`examples` may also stand beside the `data` of an intent, which they must then mean. Values without
-`out` are their own text. Words are compared in lower case without punctuation.
-
-Home Assistant's own folders load as they are, with a file beside them that says which entities
-there are: lists `name` (with the `domain` of each in its context), `area` and `floor`. A file in
-its newer form has `data` in place of `intents`; its folder is named like the intent.
+`docs/commands.md` tells their form. Files are read with their lines (`yaml_source`), what they
+define is merged, and each sentence of an intent's `data` becomes templates (`blocks`), one for each
+way to meet its context. The network is the union of all of them, with skip words and wake phrases
+around it (`phrases`). What must not be understood is a network of its own.
 """
 
 from __future__ import annotations
