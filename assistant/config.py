@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from .bounds import Bounded, Bounds
 from .errors import ConfigError
-from .resources import is_meant
+from .resources import bundle_shelf, is_meant
 from .yaml_loader import read_yaml
 
 Config = TypeVar("Config")
@@ -241,8 +241,7 @@ class AssistantConfig(Bounded):
     bundle: str = "en-us"
     """Folder of the acoustic bundle, or the name of one that travels with the package."""
     commands: str = "home"
-    """Folder of a compiled command set, or the name of one inside the bundle; for `serve` also
-    a command file, or a folder of them."""
+    """Compiled command set, a folder or a name; for `serve` also a command file, or a folder."""
     device: str = "auto"
     """Where networks run: auto, cpu or cuda."""
     threads: Annotated[int, Bounds(1, 1024)] = 1
@@ -317,13 +316,15 @@ def to_mapping(config: Any) -> dict[str, Any]:
 def load(path: Path) -> AssistantConfig:
     """Read the assistant's configuration file; what lies beside it is found from any folder."""
     config = from_mapping(AssistantConfig, read_yaml(path) or {}, str(path))
-    contexts = {name: _beside(path, named) for name, named in config.daemon.contexts.items()}
+    bundle = _beside(path, config.bundle, bundle_shelf())
+    sets = bundle_shelf() / bundle / "commands"
+    contexts = {name: _beside(path, of, sets) for name, of in config.daemon.contexts.items()}
     daemon = dataclasses.replace(config.daemon, contexts=contexts)
-    bundle, commands = _beside(path, config.bundle), _beside(path, config.commands)
+    commands = _beside(path, config.commands, sets)
     return dataclasses.replace(config, bundle=bundle, commands=commands, daemon=daemon)
 
 
-def _beside(file: Path, named: str) -> str:
+def _beside(file: Path, named: str, shelf: Path) -> str:
     """What is there, seen from the file's folder, as an absolute path; any other name as it is."""
     place = file.absolute().parent / named
-    return str(place) if is_meant(named, place) else named
+    return str(place) if is_meant(named, place, shelf) else named

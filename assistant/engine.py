@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +11,7 @@ import torch
 
 from .acoustic import AcousticScorer, Scoring
 from .actions import ActionPolicy, ActionRunner, Dialogue, Journal, load_policy, parse_policy
-from .bundle import AcousticBundle, CommandBundle, file_hash, read_acoustic, read_commands
-from .bundle.adapted import FILES
+from .bundle import AcousticBundle, CommandBundle, read_acoustic, read_commands
 from .config import AssistantConfig
 from .errors import ConfigError, UsageError
 from .features import EncoderStep, FeatureExtractor, longest_samples
@@ -141,13 +139,6 @@ class Engine:
         configured = self.config.decision.confidence_threshold
         return self.commands.calibration.threshold_unless(configured)
 
-    @property
-    def commands_hash(self) -> str:
-        """SHA-256 of the files of the compiled command set, as they are now."""
-        folder = find_commands(self.config.commands, self.acoustic.folder)
-        hashes = "".join(file_hash(folder / name) for name in FILES)
-        return hashlib.sha256(hashes.encode()).hexdigest()
-
     def pipeline(
         self,
         actions: Performer | None = None,
@@ -210,7 +201,7 @@ class Engine:
             source_hash=self.commands.source_hash,
             row_ms=acoustic.features.row_ms,
             decision=self.config.decision,
-            commands_hash=self.commands_hash,
+            commands_hash=self.commands.hash,
         )
         return Keeper(listener, enabled and self.config.keep_last)
 

@@ -42,7 +42,7 @@ class Listener:
 
     acoustic_hash: of the acoustic bundle, as `AcousticBundle.hash`. source_hash: of the command
     files. row_ms: milliseconds of a row of posteriors. commands_hash: of the compiled command set,
-    as `Engine.commands_hash`; empty where an older version kept the utterance.
+    as `CommandBundle.hash`; empty where an older version kept the utterance.
     """
 
     bundle: str

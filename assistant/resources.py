@@ -60,7 +60,7 @@ def find_bundle(name: str) -> Path:
     Raises:
         BundleError: there is neither, with the names there are.
     """
-    return _find(name, data_folder() / "models", "bundle")
+    return _find(name, bundle_shelf(), "bundle")
 
 
 def find_commands(name: str, bundle: Path) -> Path:
@@ -68,15 +68,25 @@ def find_commands(name: str, bundle: Path) -> Path:
     return _find(name, bundle / "commands", "compiled command set")
 
 
-def is_meant(named: str, place: Path) -> bool:
-    """Whether `named`, of a bundle or a command set, means the file or folder at `place`.
+def is_meant(named: str, place: Path, shelf: Path) -> bool:
+    """Whether `named` means what lies at `place`, and not what is called so on the shelf.
 
-    A bare name is that of any folder, /home say, only where commands or a model lie in it.
+    A bare name is that of a bundle or a set on the shelf first, unless there is one at `place` as
+    well: many a folder is called home.
+
+    Args:
+        shelf: folder of the bundles, or of a bundle's command sets.
     """
     if not named or not place.exists():
         return False
     is_bare = Path(named).name == named != os.pardir
-    return not is_bare or place.is_file() or any(place.glob("*.yaml"))
+    is_on_shelf = (shelf / named / "config.yaml").is_file()
+    return not (is_bare and is_on_shelf) or (place / "config.yaml").is_file()
+
+
+def bundle_shelf() -> Path:
+    """The folder of the bundles that travel with the package."""
+    return data_folder() / "models"
 
 
 def command_files(folder: Path) -> tuple[Path, ...]:

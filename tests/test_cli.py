@@ -363,7 +363,7 @@ def test_unknown_commands_and_devices_are_misuse(assistant: Assistant, recording
 def test_what_lies_beside_the_configuration_file_is_found_from_any_folder(tmp_path):
     for folder in ("mine", "pt-br"):  # pt-br is merely called like a bundle
         (tmp_path / folder).mkdir()
-    for file in ("mine/commands.yaml", "editor.yaml"):
+    for file in ("pt-br/commands.yaml", "editor.yaml"):
         (tmp_path / file).touch()
     config = tmp_path / "config.yaml"
     config.write_text(

@@ -106,6 +106,12 @@ def test_posteriors_know_whose_they_are(made, tmp_path):
     (teacher / "plan.json").write_text(json.dumps(plan | {"bundle": "another"}))
     with pytest.raises(UsageError, match="another bundle"):
         hear(bundle, cache, teacher)
+    (teacher / "plan.json").unlink()
+    with pytest.raises(UsageError, match="does not say which bundle"):
+        hear(bundle, cache, teacher)
+    (cache / "plan.json").write_text(json.dumps({"recordings": "", "columns": COLUMNS}))
+    with pytest.raises(UsageError, match="holds no posteriors"):
+        read_material(cache, COLUMNS, "en-us", bundle.phonemes, teacher=cache)
 
 
 def test_only_log_mel_is_heard(made):

@@ -358,8 +358,14 @@ def test_a_folder_that_is_called_like_the_set_is_passed_over(
 ) -> None:
     monkeypatch.chdir(home)
     Path("coffee").mkdir()
+    Path("coffee/commands.yaml").touch()
     main(["service", "install", "--commands", "coffee"])
     assert "--commands coffee\n" in unit_of(home).read_text()
+    Path("mine/en").mkdir(parents=True)
+    Path("mine/en/commands.yaml").touch()
+    for commands in ("mine", "mine/en/commands.yaml"):
+        main(["service", "install", "--commands", commands])
+        assert f"--commands {home}/{commands}\n" in unit_of(home).read_text()
 
 
 @pytest.mark.parametrize("key", ["commands: {}", "daemon: {{contexts: {{editor: {}}}}}"])

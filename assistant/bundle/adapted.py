@@ -17,12 +17,10 @@ from typing import Any
 
 from ..errors import UsageError
 from .acoustic import AcousticBundle
-from .commands import CommandBundle, write_commands
+from .commands import FILES, CommandBundle, write_commands
 from .storage import read_bundle_config, write_config
 
 BASE = "base"
-FILES = ("config.yaml", "intent.safetensors", "network.json")
-"""In the order of writing: what says that there is something to undo comes first."""
 
 
 def base_of(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from ..nn.intent_model import IntentModel
 from ..types import SlotValue
 from .acoustic import AcousticBundle
 from .storage import (
+    file_hash,
     load_into,
     read_bundle_config,
     read_weights,
@@ -27,6 +29,9 @@ from .storage import (
     write_weights,
 )
 
+FILES = ("config.yaml", "intent.safetensors", "network.json")
+"""Of a set; when it is changed, in the order of writing: what says that there is something to undo
+comes first."""
 FORMAT = 2
 """Raised where what was compiled before would be heard wrongly."""
 
@@ -55,6 +60,9 @@ class CommandBundle:
     """What the command files say each intent does, as `intents` of a policy file; not checked."""
     wake_phrases: tuple[str, ...] = ()
     """What may be said first to be listened to."""
+    hash: str = ""
+    """SHA-256 of the set's files, as they were read: adapting changes them, and not their source;
+    empty where it was not read."""
 
 
 def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle) -> None:
@@ -97,6 +105,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         BundleError: something is missing, damaged, or made for another acoustic model.
     """
     config = read_bundle_config(folder)
+    hashes = [file_hash(folder / name) for name in FILES if (folder / name).is_file()]
     if section(config, "acoustic_sha256", folder) != acoustic.hash:
         raise BundleError(
             f"{folder}: was compiled for another acoustic model than {acoustic.folder}; "
@@ -133,6 +142,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         refused=refused,
         actions=config.get("actions", {}),
         wake_phrases=tuple(config.get("wake_phrases", ())),
+        hash=hashlib.sha256("".join(hashes).encode()).hexdigest(),
     )
 
 

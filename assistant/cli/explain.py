@@ -146,7 +146,7 @@ def _of_last(
     note = f"heard {kept.when}"
     is_other = engine.commands.source_hash != listener.source_hash
     if listener.commands_hash:  # adapting changes the set and not its source
-        is_other = engine.commands_hash != listener.commands_hash
+        is_other = engine.commands.hash != listener.commands_hash
     if is_anew or is_other:
         utterance = replace(utterance, decision=decoder.decide(utterance.log_probs))
         note += ", decided anew by other commands or settings"

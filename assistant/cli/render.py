@@ -193,8 +193,9 @@ def result_object(file: str, decision: Decided, action: ActionResult | None) -> 
 
     `start` and `end` are seconds from the start of the file; of a rejection, `text` and
     `confidence` are those of the nearest sentence ("" and 0 where there is none). `action` is what
-    was or would be done; it begins with "needs confirmation: ", "refused: " or "failed: " where it
-    was not, for that reason, and with "undone: " where it took back what was done before.
+    was or would be done; it begins with "needs confirmation: " or "refused: " where it was not, for
+    that reason, with "failed: " where it went wrong, perhaps half way, and with "undone: " where it
+    took back what was done before.
 
     With early commit, an object with `early` was told at a pause. One with `contradicts` follows it
     only where the whole utterance is decided otherwise: it has no intent, and `contradicts` is what

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from ..resources import is_meant
+from ..resources import bundle_shelf, is_meant
 from . import options, serve
 from .screen import Screen
 
@@ -148,25 +148,26 @@ def _daemon(
     """
     from typer.main import get_command
 
+    from ..daemon.commands_source import CommandsSource
     from ..resources import find_bundle, find_commands, find_config
 
     configuration = options.configuration(config, bundle, commands)
     folder = find_bundle(configuration.bundle)
     for source in (configuration.commands, *configuration.daemon.contexts.values()):
-        if not Path(source).is_dir():  # a folder of command files is compiled
+        if not CommandsSource(source, configuration.bundle).files:  # which are compiled
             find_commands(source, folder)
     if config is not None:
         _check_found_elsewhere(config)
     if actions is not None:
         find_config(actions)
-    given = {
-        "--config": str(config) if config else None,
-        "--bundle": bundle,
-        "--commands": commands,
-        "--actions": actions,
-    }
-    named = [(name, value) for name, value in given.items() if value is not None]
-    daemon = [*(part for name, value in named for part in (name, _absolute(value))), *further]
+    given = (
+        ("--config", str(config) if config else None, None),
+        ("--bundle", bundle, bundle_shelf()),
+        ("--commands", commands, folder / "commands"),
+        ("--actions", actions, None),
+    )
+    named = [(name, _absolute(value, shelf)) for name, value, shelf in given if value is not None]
+    daemon = [*(part for option in named for part in option), *further]
     reader = typer.Typer()
     reader.command()(serve.command)
     with get_command(reader).make_context("assistant serve", list(daemon)):  # or a mistake is told
@@ -184,6 +185,8 @@ def _check_found_elsewhere(file: Path) -> None:
             )
 
 
-def _absolute(value: str) -> str:
+def _absolute(value: str, shelf: Path | None) -> str:
     """A path as an absolute one; the name of something that travels with the package as it is."""
-    return str(Path(value).absolute()) if is_meant(value, Path(value)) else value
+    place = Path(value)
+    meant = place.exists() if shelf is None else is_meant(value, place, shelf)
+    return str(place.absolute()) if meant else value

@@ -19,11 +19,14 @@ from pathlib import Path
 
 from ..errors import BundleError, ConfigError
 from ..program import PROGRAM
-from ..resources import cache_folder, command_files, find_bundle, find_commands, is_meant
+from ..resources import cache_folder, command_files, find_bundle, find_commands
 
 KEPT = 8
 """Compiled sets that stay in the cache."""
 COMPILE_TIMEOUT_S = 900.0
+COMPILED = 2
+"""Raised where the same files are compiled to what must take the place of what is kept: by 2, what
+must not be understood is not after a wake phrase either."""
 
 
 class CommandsSource:
@@ -45,7 +48,7 @@ class CommandsSource:
         if self._compiled_set is not None:
             return ()
         if path.is_dir():
-            return command_files(path) if is_meant(self.named, path) else ()
+            return command_files(path)
         return (path,) if path.suffix in (".yaml", ".yml") and path.is_file() else ()
 
     @property
@@ -81,10 +84,8 @@ class CommandsSource:
         path = Path(self.named)
         if not files:
             if path.is_dir() and self._compiled_set is None:
-                deeper = "" if self._is_path else f", or say ./{path} for what lies deeper"
                 raise ConfigError(
                     f"{path}: neither compiled commands nor command files; put a *.yaml into it"
-                    f"{deeper}"
                 )
             return self.named
         key = await asyncio.to_thread(self._key, files)
@@ -102,7 +103,7 @@ class CommandsSource:
         """Of what the result depends on."""
         from ..bundle import FORMAT  # noqa: PLC0415 - torch, which may be broken for the doctor
 
-        digest = hashlib.sha256(str(FORMAT).encode())
+        digest = hashlib.sha256(f"{FORMAT} {COMPILED}".encode())
         bundle = find_bundle(self.bundle)
         for name in ("config.yaml", "acoustic.safetensors"):
             digest.update((bundle / name).read_bytes())

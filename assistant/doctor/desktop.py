@@ -24,6 +24,11 @@ NOTIFICATIONS = "org.freedesktop.Notifications"
 PORTAL = dbus.BusObject(
     "org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop", dbus.PROPERTIES
 )
+WINDOW_TOOLS = {
+    Session.X11: ("wmctrl", "xdotool", "xprop"),
+    Session.SWAY: ("swaymsg",),
+    Session.HYPRLAND: ("hyprctl",),
+}
 SHORTCUTS = "org.freedesktop.portal.GlobalShortcuts"
 
 
@@ -38,8 +43,7 @@ def check_desktop() -> Iterator[Check]:
     yield _any_of("volume", ("wpctl", "pactl"), "volume actions")
     yield _any_of("opening", ("xdg-open", "gio"), "opening sites and files")
     if kind in (Session.X11, Session.SWAY, Session.HYPRLAND):
-        managers = {Session.X11: "wmctrl", Session.SWAY: "swaymsg", Session.HYPRLAND: "hyprctl"}
-        yield _any_of("windows", (managers[kind],), "window and workspace actions")
+        yield _all_of("windows", WINDOW_TOOLS[kind], "window and workspace actions")
         why = why_no_active_window()
         known = "the active window is known"
         yield warning("contexts", why) if why else good("contexts", known)
@@ -55,6 +59,15 @@ def _any_of(name: str, programs: tuple[str, ...], purpose: str) -> Check:
     listed = ", ".join(programs)
     remedy = f"install {' or '.join(programs)} for {purpose}"
     return warning(name, f"none of {listed}" if len(programs) > 1 else f"no {listed}", remedy)
+
+
+def _all_of(name: str, programs: tuple[str, ...], purpose: str) -> Check:
+    missing = [program for program in programs if not shutil.which(program)]
+    if not missing:
+        return good(name, ", ".join(programs))
+    return warning(
+        name, f"no {', '.join(missing)}", f"install {' and '.join(missing)} for {purpose}"
+    )
 
 
 def _services() -> Iterator[Check]:

@@ -34,7 +34,7 @@ def made_from(settings: Settings, engine: Engine | PhonemeEngine, mixer: Mixer) 
     if isinstance(engine, Engine):
         commands, peer = config.commands, settings.peer
         threshold = engine.threshold if peer is None else peer_threshold(peer, engine)
-        commands_hash = engine.commands_hash
+        commands_hash = engine.commands.hash
     return {
         "bundle": config.bundle,
         "bundle_hash": engine.acoustic.hash,

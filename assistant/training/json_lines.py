@@ -14,9 +14,9 @@ def read_entries(path: Path) -> list[Entry]:
     """What is in a file, but for a last line half written; nothing where there is no file."""
     if not path.exists():
         return []
-    # Not `splitlines`, which parts a text at U+2028 and other ends of lines that JSON leaves alone.
-    with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+    # In bytes: what was cut off may end within a letter, and a text may hold U+2028, where
+    # `str.splitlines` would part it.
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def as_lines(entries: Iterable[Entry]) -> str:
@@ -26,8 +26,8 @@ def as_lines(entries: Iterable[Entry]) -> str:
 
 def keep_only(path: Path, entries: Iterable[Entry]) -> None:
     """Leave these entries in a file, where it has others or half a line."""
-    text = as_lines(entries)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    content = as_lines(entries).encode()
+    if path.exists() and path.read_bytes() != content:
         temporary = path.with_suffix(".part")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         temporary.replace(path)

@@ -89,7 +89,12 @@ def refuse_other_teacher(folder: Path, phonemes: Sequence[str]) -> None:
         UsageError: they are over others than `phonemes`.
     """
     plan = folder / "plan.json"
-    if plan.exists() and json.loads(plan.read_text(encoding="utf-8"))["phonemes"] != list(phonemes):
+    if not plan.exists():  # made before there were plans
+        return
+    found = json.loads(plan.read_text(encoding="utf-8")).get("phonemes")
+    if found is None:
+        raise UsageError(f"{folder}: holds no posteriors; scripts/extract_posteriors.py makes them")
+    if found != list(phonemes):
         raise UsageError(
             f"{folder}: its posteriors are over other phonemes; name with --teacher-bundle the "
             "bundle that made them"
@@ -104,6 +109,10 @@ def _keep_plan(folder: Path, bundle: AcousticBundle, rank: int) -> None:
             raise UsageError(
                 f"{folder}: holds what another bundle said; give another --output, or remove it"
             )
+    elif any(folder.glob("*/index-*.jsonl")):
+        raise UsageError(
+            f"{folder}: does not say which bundle it is of; give another --output, or remove it"
+        )
     elif rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")  # another process may be reading it
