@@ -143,6 +143,16 @@ class FeatureExtractor:
         nothing = torch.zeros(0, self.config.mel_bins)
         self._state = FeatureState(0, nothing, torch.tensor(-torch.inf), encoder)
 
+    def refuse_longer(self, samples: int) -> None:
+        """Refuse an utterance of so many samples if it is too long.
+
+        Raises:
+            UsageError: it is longer than the encoder has positions for.
+        """
+        if samples > self._longest:
+            longest = self._longest / self.config.sample_rate
+            raise UsageError(f"an utterance may last {longest:g} s at most; cut it shorter")
+
     def feed(self, item: Samples) -> list[FeatureChunk]:
         """Take samples; return the chunks whose look-ahead is complete.
 
@@ -151,9 +161,7 @@ class FeatureExtractor:
         """
         self._pending.append(item)
         self._received += len(item)
-        if self._received > self._longest:
-            longest = self._longest / self.config.sample_rate
-            raise UsageError(f"an utterance may last {longest:g} s at most; cut it shorter")
+        self.refuse_longer(self._received)
         centre, width = self.config.chunk_rows, self.config.block_rows
         chunks = []
         while self._received >= self._samples_needed(

@@ -79,9 +79,7 @@ def is_meant(named: str, place: Path, shelf: Path) -> bool:
     """
     if not named or not place.exists():
         return False
-    is_bare = Path(named).name == named != os.pardir
-    is_on_shelf = (shelf / named / "config.yaml").is_file()
-    return not (is_bare and is_on_shelf) or (place / "config.yaml").is_file()
+    return not _is_on_shelf(named, shelf) or (place / "config.yaml").is_file()
 
 
 def bundle_shelf() -> Path:
@@ -105,10 +103,17 @@ def find_config(name: str) -> Path:
 
 
 def _find(name: str, shelf: Path, what: str) -> Path:
-    for candidate in (Path(name), shelf / name):
-        if (candidate / "config.yaml").is_file():
-            return candidate
+    if (Path(name) / "config.yaml").is_file():
+        return Path(name)
+    if _is_on_shelf(name, shelf):
+        return shelf / name
     known = sorted(p.parent.name for p in shelf.glob("*/config.yaml") if p.parent.name != "encoder")
     raise BundleError(
         f"{name}: no such {what}; a folder with a config.yaml, or one of: {', '.join(known)}"
     )
+
+
+def _is_on_shelf(name: str, shelf: Path) -> bool:
+    """Whether a bare name is there; one with a separator is a path, `./home` the folder."""
+    is_bare = Path(name).name == name != os.pardir
+    return is_bare and (shelf / name / "config.yaml").is_file()

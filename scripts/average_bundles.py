@@ -19,6 +19,7 @@ import torch
 
 from assistant.bundle import read_weights, write_weights
 from assistant.errors import AssistantError, UsageError
+from assistant.training.manifest import read_speakers
 
 WEIGHTS = "acoustic.safetensors"
 CONFIG = "config.yaml"
@@ -85,14 +86,13 @@ def held_out_of_all(bundles: list[Path]) -> list[str]:
     listed = []
     for bundle in bundles:
         try:
-            content = (bundle / HELD_OUT).read_text(encoding="utf-8")
+            listed.append(read_speakers(bundle / HELD_OUT))
         except FileNotFoundError as error:
             raise UsageError(
                 f"{bundle}: has no {HELD_OUT}, without which nobody knows on whom the mix may be "
                 "tested; copy it from the cache that the bundle was trained from"
             ) from error
-        listed.append(set(content.split("\n")) - {""})
-    return sorted(set.intersection(*listed))
+    return sorted(frozenset.intersection(*listed))
 
 
 if __name__ == "__main__":

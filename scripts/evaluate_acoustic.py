@@ -37,6 +37,7 @@ from assistant.training.manifest import (
     held_out_noise,
     read_manifest,
     read_samples,
+    read_speakers,
     refuse_unknown,
 )
 from assistant.training.metrics import ErrorRate
@@ -120,8 +121,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, list[Recording]]:
     if arguments.everyone:
         speakers = {r.speaker for r in recordings}
     else:
-        listed = (arguments.bundle / "held_out_speakers.txt").read_text(encoding="utf-8")
-        speakers = set(listed.split("\n")) - {""}
+        speakers = set(read_speakers(arguments.bundle / "held_out_speakers.txt"))
 
     def is_table(recording: Recording) -> bool:
         corpus = recording.corpus

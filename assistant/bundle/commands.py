@@ -105,7 +105,6 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         BundleError: something is missing, damaged, or made for another acoustic model.
     """
     config = read_bundle_config(folder)
-    hashes = [file_hash(folder / name) for name in FILES if (folder / name).is_file()]
     if section(config, "acoustic_sha256", folder) != acoustic.hash:
         raise BundleError(
             f"{folder}: was compiled for another acoustic model than {acoustic.folder}; "
@@ -125,6 +124,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
     path = folder / "intent.safetensors"
     load_into(model, read_weights(path), path)
     network, refused, lexicon = _read_networks(folder / "network.json")
+    hashes = "".join(file_hash(folder / name) for name in FILES)
     calibration = section(config, "calibration", folder)
     alarms = config.get("false_alarms", {"hours": 0.0, "confidences": []})
     return CommandBundle(
@@ -142,7 +142,7 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
         refused=refused,
         actions=config.get("actions", {}),
         wake_phrases=tuple(config.get("wake_phrases", ())),
-        hash=hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        hash=hashlib.sha256(hashes.encode()).hexdigest(),
     )
 
 

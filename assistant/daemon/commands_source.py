@@ -57,16 +57,8 @@ class CommandsSource:
         return (self._compiled_set or Path(self.named),)
 
     @property
-    def _is_path(self) -> bool:
-        """Whether more than a bare name is said."""
-        return Path(self.named).name != self.named or self.named == os.pardir
-
-    @property
     def _compiled_set(self) -> Path | None:
         """The folder of the compiled set that is named; None where there is none."""
-        path = Path(self.named)
-        if self._is_path and path.is_dir():
-            return path if (path / "config.yaml").is_file() else None
         with contextlib.suppress(BundleError):
             return find_commands(self.named, find_bundle(self.bundle))
         return None

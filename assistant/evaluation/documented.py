@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..training.document import fill
-from .benchmark.documented import read_document
+from ..training.document import fill, read_document
 from .comparison import HASH, Report, read_report
 from .wording import LATENCIES, condition_name
 

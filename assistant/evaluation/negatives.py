@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..recording import read_file
-from ..training.manifest import audio_files
+from ..training.manifest import audio_files, read_speakers
 from .items import (
     Item,
     Problem,
@@ -96,6 +96,6 @@ def _read(manifest: Path, problems: list[Problem]) -> Iterator[_Candidate]:
 
 def _names(speakers: Path) -> frozenset[str]:
     try:
-        return frozenset(speakers.read_text(encoding="utf-8").split("\n")) - {""}
+        return read_speakers(speakers)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--speakers {speakers}: cannot be read: {error}") from error

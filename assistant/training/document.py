@@ -7,6 +7,18 @@ from pathlib import Path
 from ..errors import UsageError
 
 
+def read_document(document: Path) -> str:
+    """The text of a document.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return document.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{document}: cannot be read: {error.strerror or error}") from error
+
+
 def markers(name: str) -> tuple[str, str]:
     """The lines between which the part of this name stands."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from ..errors import AudioFileError, UsageError
 from ..types import Samples
 from .augmentation import AugmentationConfig, Augmenter
-from .feature_cache import damaged, extract, unfinished
+from .feature_cache import damaged, extract, keep_plan, unfinished
 from .manifest import Recording, Split, read_samples
 from .rows import RowMaker
 
@@ -119,19 +118,12 @@ class Extraction:
 
     def _refuse_another(self, fingerprint: str) -> None:
         """Places in a cache mean nothing in another list of recordings."""
-        path = self.folder / "plan.json"
-        if path.exists():
-            if json.loads(path.read_text(encoding="utf-8"))["recordings"] != fingerprint:
-                raise UsageError(
-                    f"{self.folder}: was extracted from other recordings, or by another number of "
-                    "processes; give another --output, or remove it"
-                )
-        elif self.rank == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp")  # another process may be reading it
-            plan = {"recordings": fingerprint, "columns": self.maker.columns}
-            temporary.write_text(json.dumps(plan), encoding="utf-8")
-            temporary.replace(path)
+        plan = {"recordings": fingerprint, "columns": self.maker.columns}
+        if keep_plan(self.folder, plan, self.rank)["recordings"] != fingerprint:
+            raise UsageError(
+                f"{self.folder}: was extracted from other recordings, or by another number of "
+                "processes; give another --output, or remove it"
+            )
 
 
 def _readable(paths: Iterable[Path]) -> Iterator[Samples]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,10 @@ from ..types import Samples
 from .json_lines import Entry, as_lines, keep_only, read_entries
 from .manifest import Recording, read_samples
 from .rows import RowMaker
+
+PLAN = "plan.json"
+"""Beside the copies: which recordings a cache is of, or whose posteriors."""
+Plan = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +93,33 @@ def end_of(entries: Sequence[Entry]) -> int:
     return int(entries[-1]["start"] + entries[-1]["length"]) if entries else 0
 
 
+def keep_plan(cache: Path, plan: Plan, rank: int) -> Plan:
+    """The plan of a cache; where it has none it is `plan`, which the first process writes."""
+    path = cache / PLAN
+    if path.exists():
+        return read_plan(cache)
+    if rank == 0:
+        cache.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")  # another process may be reading it
+        temporary.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(path)
+    return plan
+
+
+def read_plan(cache: Path) -> Plan:
+    """What a cache says it is of; nothing where it was put together by hand, or is older."""
+    path = cache / PLAN
+    found: Plan = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
 def refuse_other_rows(cache: Path, columns: int) -> None:
     """Samples read as log-mel, or the other way round, would be noise that nothing notices.
 
     Raises:
         UsageError: the cache's plan says that its rows have another width.
     """
-    plan = cache / "plan.json"
-    if not plan.exists():  # caches put together by hand
-        return
-    found = json.loads(plan.read_text(encoding="utf-8")).get("columns", columns)
+    found = read_plan(cache).get("columns", columns)
     if found != columns:
         raise UsageError(
             f"{cache}: its rows have {found} columns, not {columns}; --samples belongs to "

@@ -122,6 +122,11 @@ class Split:
         return sorted({r.speaker for r in self.held_out})
 
 
+def read_speakers(path: Path) -> frozenset[str]:
+    """Names of speakers, one a line, as `held_out_speakers.txt` has them."""
+    return frozenset(path.read_text(encoding="utf-8").split("\n")) - {""}
+
+
 def split_by_speaker(
     recordings: Iterable[Recording], percent: int = 5, percent_of: dict[str, int] | None = None
 ) -> Split:

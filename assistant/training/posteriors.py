@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,8 @@ from .feature_cache import (
     CachedUtterance,
     FeatureCache,
     end_of,
+    keep_plan,
+    read_plan,
     refuse_other_rows,
     resume,
 )
@@ -71,7 +72,7 @@ def extract_posteriors(
     cache = FeatureCache(source, columns)
     if not cache.utterances:
         raise UsageError(f"{source}: no features; run scripts/extract_features.py first")
-    _keep_plan(target.parent, bundle, rank)
+    _refuse_another_bundle(target.parent, bundle, rank)
     network = network_of(bundle)
     every = sum(u.length for u in cache.utterances)
     for shard in sorted({u.shard for u in cache.utterances}):
@@ -88,36 +89,28 @@ def refuse_other_teacher(folder: Path, phonemes: Sequence[str]) -> None:
     Raises:
         UsageError: they are over others than `phonemes`.
     """
-    plan = folder / "plan.json"
-    if not plan.exists():  # made before there were plans
+    plan = read_plan(folder)
+    if not plan:
         return
-    found = json.loads(plan.read_text(encoding="utf-8")).get("phonemes")
-    if found is None:
+    if "phonemes" not in plan:
         raise UsageError(f"{folder}: holds no posteriors; scripts/extract_posteriors.py makes them")
-    if found != list(phonemes):
+    if plan["phonemes"] != list(phonemes):
         raise UsageError(
             f"{folder}: its posteriors are over other phonemes; name with --teacher-bundle the "
             "bundle that made them"
         )
 
 
-def _keep_plan(folder: Path, bundle: AcousticBundle, rank: int) -> None:
-    path = folder / "plan.json"
-    plan = {"bundle": bundle.hash, "phonemes": list(bundle.phonemes)}
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != plan:
-            raise UsageError(
-                f"{folder}: holds what another bundle said; give another --output, or remove it"
-            )
-    elif any(folder.glob("*/index-*.jsonl")):
+def _refuse_another_bundle(folder: Path, bundle: AcousticBundle, rank: int) -> None:
+    if not read_plan(folder) and any(folder.glob("*/index-*.jsonl")):
         raise UsageError(
             f"{folder}: does not say which bundle it is of; give another --output, or remove it"
         )
-    elif rank == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")  # another process may be reading it
-        temporary.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
+    plan = {"bundle": bundle.hash, "phonemes": list(bundle.phonemes)}
+    if keep_plan(folder, plan, rank) != plan:
+        raise UsageError(
+            f"{folder}: holds what another bundle said; give another --output, or remove it"
+        )
 
 
 def _score_shard(

@@ -18,23 +18,11 @@ from typing import Any
 from rich.table import Table
 
 from ...errors import UsageError
-from ...training.document import fill
+from ...training.document import fill, read_document
 from .tables import tables
 
 PART = "benchmark"
 """Name of the markers."""
-
-
-def read_document(document: Path) -> str:
-    """The text of a document.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        return document.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{document}: cannot be read: {error.strerror or error}") from error
 
 
 def figures_of(document: Path) -> Path | None:

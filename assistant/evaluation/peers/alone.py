@@ -10,10 +10,8 @@ from torch import Tensor
 
 from ...acoustic import AcousticScorer
 from ...engine import Engine
-from ...errors import UsageError
-from ...features import longest_samples
 from ...intent import IntentDecoder
-from ...types import SAMPLE_RATE, Samples
+from ...types import Samples
 from ..recogniser import Decision, decision_of
 
 LSTM = "lstm-alone"
@@ -27,7 +25,6 @@ class Alone:
     def __init__(self, name: str, engine: Engine) -> None:
         """name: `LSTM` or `GRAPH`."""
         self._features = engine.features()
-        self._longest = longest_samples(engine.acoustic.features, engine.acoustic.encoder)
         self._acoustic = AcousticScorer(engine.acoustic.model)
         self._decoder: IntentDecoder = engine.decoder(lstm_weight=0.0)
         self._decide = self._by_lstm if name == LSTM else self._by_graph
@@ -38,9 +35,7 @@ class Alone:
         Raises:
             UsageError: it is longer than the encoder has positions for.
         """
-        if len(samples) > self._longest:
-            longest = self._longest / SAMPLE_RATE
-            raise UsageError(f"an utterance may last {longest:g} s at most; cut it shorter")
+        self._features.refuse_longer(len(samples))
         rows = self._features.full_context(self._features.whole(samples))
         return self._decide(self._acoustic.full_context(rows))
 
