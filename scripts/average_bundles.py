@@ -17,11 +17,10 @@ from pathlib import Path
 
 import torch
 
-from assistant.bundle import read_weights, write_weights
+from assistant.bundle import read_acoustic_weights, write_acoustic_weights
 from assistant.errors import AssistantError, UsageError
 from assistant.training.manifest import read_speakers
 
-WEIGHTS = "acoustic.safetensors"
 CONFIG = "config.yaml"
 HELD_OUT = "held_out_speakers.txt"
 
@@ -40,14 +39,14 @@ def main() -> None:
     shares = arguments.weights or [1.0] * len(arguments.bundles)
     weights = mixed(arguments.bundles, shares)
     speakers = held_out_of_all(arguments.bundles)
-    write_weights(arguments.output / WEIGHTS, weights)
+    write_acoustic_weights(arguments.output, weights)
     config = arguments.bundles[-1] / CONFIG
     if config.resolve() != (arguments.output / CONFIG).resolve():
         shutil.copyfile(config, arguments.output / CONFIG)
     listed = "".join(f"{speaker}\n" for speaker in speakers)
     (arguments.output / HELD_OUT).write_text(listed, encoding="utf-8")
     print(
-        f"{arguments.output / WEIGHTS}: {len(arguments.bundles)} bundles, as {shares}; "
+        f"{arguments.output}: {len(arguments.bundles)} bundles, as {shares}; "
         f"{len(speakers)} speakers are held out of all"
     )
 
@@ -61,7 +60,7 @@ def mixed(bundles: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
     """
     if len(shares) != len(bundles) or min(shares) < 0 or not sum(shares):
         raise UsageError(f"--weights: write one number for each of the {len(bundles)} bundles")
-    read = [read_weights(bundle / WEIGHTS) for bundle in bundles]
+    read = [read_acoustic_weights(bundle) for bundle in bundles]
     configs = [(bundle / CONFIG).read_bytes() for bundle in bundles]
     for bundle, config in zip(bundles, configs, strict=True):
         if config != configs[0]:

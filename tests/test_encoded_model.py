@@ -165,6 +165,28 @@ def test_a_larger_network_goes_on_from_the_update_of_a_smaller_one(tmp_path):
         smaller.start_from(tmp_path / "bundle")
 
 
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@torch.no_grad()
+def test_more_units_begin_with_what_fewer_computed_and_learn(tmp_path, cell):
+    write_encoder(tmp_path / "encoder", random_encoder(TRANSFORMER), "random", "0" * 64)
+    shape = {"rank": 4, "layers": 2, "projection_size": 24, "cell": cell}
+    smaller, larger, narrower = (
+        Network(NetworkConfig(hidden_size=units, **shape), tmp_path / "encoder", PHONEMES)
+        for units in (16, 20, 12)
+    )
+    smaller.write(tmp_path / "bundle", "en-us")
+    assert larger.start_from(tmp_path / "bundle")
+    assert smaller.start_from(tmp_path / "bundle")
+    assert not narrower.start_from(tmp_path / "bundle")
+    rows, lengths = log_mel_rows()
+    for block in ((None, 0), (4, 2)):
+        found, expected = (n.module.eval()(rows, lengths, *block) for n in (larger, smaller))
+        assert_close(found, expected, rtol=0, atol=1e-5)
+    with torch.enable_grad():
+        larger.module.train()(rows, lengths).square().sum().backward()
+    assert (larger.module.acoustic.head.weight.grad[:, 16:20] != 0).any()
+
+
 @torch.no_grad()
 def test_another_language_begins_with_the_phonemes_of_one_name(tmp_path):
     english = networks(tmp_path)["update"]

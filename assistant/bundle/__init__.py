@@ -15,13 +15,15 @@ from .acoustic import (
     EncoderOrigin,
     Inventory,
     read_acoustic,
+    read_acoustic_weights,
     read_encoder,
     read_inventory,
     write_acoustic,
+    write_acoustic_weights,
     write_encoder,
 )
 from .commands import FORMAT, CommandBundle, Lexicon, read_commands, write_commands
-from .storage import file_hash, read_weights, write_weights
+from .storage import Weights, file_hash, read_weights, write_weights
 
 __all__ = [
     "FORMAT",
@@ -30,13 +32,16 @@ __all__ = [
     "EncoderOrigin",
     "Inventory",
     "Lexicon",
+    "Weights",
     "file_hash",
     "read_acoustic",
+    "read_acoustic_weights",
     "read_commands",
     "read_encoder",
     "read_inventory",
     "read_weights",
     "write_acoustic",
+    "write_acoustic_weights",
     "write_commands",
     "write_encoder",
     "write_weights",

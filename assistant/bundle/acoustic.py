@@ -31,6 +31,7 @@ from .storage import (
     write_weights,
 )
 
+WEIGHTS = "acoustic.safetensors"
 ENCODER = "encoder."
 """What the names of an encoder's weights begin with in a bundle's file."""
 
@@ -129,7 +130,7 @@ def write_acoustic(
     """Write an acoustic bundle; `phonemes[0]` is the blank."""
     weights = dict(model.state_dict())
     weights |= {f"{ENCODER}{name}": value for name, value in encoder.weights.items()}
-    write_weights(folder / "acoustic.safetensors", weights, torch.float16)
+    write_acoustic_weights(folder, weights)
     origin: dict[str, object] = {"encoder_sha256": encoder.shared_sha256}
     if encoder.own_shape is not None:
         origin = {"encoder_shape": to_mapping(encoder.own_shape)}
@@ -156,8 +157,8 @@ def read_acoustic(folder: Path) -> AcousticBundle:
     features = from_mapping(FeatureConfig, section(config, "features", folder), where)
     shape = from_mapping(AcousticConfig, section(config, "acoustic", folder), where)
     model = AcousticModel(shape)
-    path = folder / "acoustic.safetensors"
-    weights = read_weights(path)
+    path = folder / WEIGHTS
+    weights = read_acoustic_weights(folder)
     load_into(model, weights, path)
     encoder = _encoder_of(folder, config, weights) if features.encoder else None
     return AcousticBundle(
@@ -169,6 +170,20 @@ def read_acoustic(folder: Path) -> AcousticBundle:
         encoder=encoder,
         hash=file_hash(path),
     )
+
+
+def write_acoustic_weights(folder: Path, weights: Weights) -> None:
+    """Write a bundle's weights: the matrices of its layers as int8, the rest as float16."""
+    write_weights(folder / WEIGHTS, quantise(weights), torch.float16)
+
+
+def read_acoustic_weights(folder: Path) -> Weights:
+    """Read a bundle's weights; those that were int8 in float32, others as they are kept.
+
+    Raises:
+        BundleError: they are missing or damaged.
+    """
+    return dequantise(read_weights(folder / WEIGHTS))
 
 
 def read_inventory(folder: Path) -> Inventory:
@@ -184,7 +199,7 @@ def read_inventory(folder: Path) -> Inventory:
 
 
 def _encoder_of(folder: Path, config: dict[str, Any], weights: Weights) -> StreamingEncoder:
-    path = folder / "acoustic.safetensors"
+    path = folder / WEIGHTS
     kept = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
     if "encoder_shape" in config:
         where = str(folder / "config.yaml")

@@ -38,11 +38,12 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype | None = None
 def quantise(weights: Weights) -> Weights:
     """Layers' matrices as int8 with a scale a row (`<name>.scale`); the rest is left as it is.
 
-    Symmetric rounding to 255 levels a row; `dequantise` gives the matrices back.
+    Symmetric rounding to 255 levels a row; `dequantise` gives the matrices back. Matrices are what
+    is called `weight`, or `weight_…` as in torch's recurrent layers: not the low-rank updates.
     """
     packed: Weights = {}
     for name, value in weights.items():
-        if value.ndim < 2 or not name.endswith(".weight"):
+        if value.ndim < 2 or not name.rpartition(".")[2].startswith("weight"):
             packed[name] = value
             continue
         scale = value.flatten(1).abs().amax(dim=1).clamp(min=1e-12).float() / 127

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ..bundle import (
     EncoderOrigin,
     file_hash,
+    read_acoustic_weights,
     read_encoder,
     read_inventory,
-    read_weights,
     write_acoustic,
 )
 from ..bundle.acoustic import ENCODER
@@ -27,6 +27,7 @@ from ..nn.encoder import EncoderShape, StreamingEncoder
 from ..nn.low_rank import adapt, update_of
 from ..nn.precision import computes_bfloat16
 from .batches import Draw, Example, collate
+from .widening import widened
 
 HEAD = ("head.weight", "head.bias")
 """The acoustic model's parameters that have a row for every phoneme."""
@@ -88,7 +89,8 @@ class Network:
         """Take the weights of a bundle; what it lacks starts afresh.
 
         The bundle may be of another language: phonemes of one name are taken for the same, and the
-        others start afresh. Its update may be of a smaller rank, and stays what it is.
+        others start afresh. Its update may be of a smaller rank, and its recurrent layers may have
+        fewer units: what they compute stays what it is.
 
         Returns:
             Whether its acoustic model was taken: one of another shape starts afresh.
@@ -96,7 +98,7 @@ class Network:
         Raises:
             UsageError: the bundle's update is of a larger rank.
         """
-        weights = read_weights(bundle / "acoustic.safetensors")
+        weights = read_acoustic_weights(bundle)
         ours = {n: v.float() for n, v in weights.items() if not n.startswith(ENCODER)}
         update = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
         fresh = self.module.acoustic.state_dict()
@@ -105,15 +107,17 @@ class Network:
             begun = self.module.encoder.state_dict()
             wider = {n: _widened(v.float(), begun[n], n) for n, v in update.items()}
             self.module.encoder.load_state_dict(wider, strict=False)
-        if _shapes(ours) != _shapes(fresh):
+        heads = {n: fresh[n].new_zeros(len(theirs), *fresh[n].shape[1:]) for n in HEAD}
+        taken = widened(ours, fresh | heads)
+        if taken is None:
             return False
         for name in HEAD:
             kept = [
-                ours[name][theirs[p]] if p in theirs else fresh[name][i]
+                taken[name][theirs[p]] if p in theirs else fresh[name][i]
                 for i, p in enumerate(self.phonemes)
             ]
-            ours[name] = torch.stack(kept)
-        self.module.acoustic.load_state_dict(ours)
+            taken[name] = torch.stack(kept)
+        self.module.acoustic.load_state_dict(taken)
         return True
 
     @torch.inference_mode()
@@ -137,10 +141,6 @@ class Network:
             shared = file_hash(self._shared / "encoder.safetensors")
             origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
         write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
-
-
-def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {n: v.shape for n, v in weights.items() if n not in HEAD}
 
 
 def _widened(value: Tensor, begun: Tensor, name: str) -> Tensor:
