@@ -19,7 +19,7 @@ from assistant.training.batch_augmentation import (
     root_mean_square,
 )
 from assistant.training.batches import Example
-from assistant.training.device_speech import DeviceSpeech
+from assistant.training.device_speech import CLEAN, DeviceSpeech
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.machine import own_device
@@ -35,6 +35,7 @@ NOTHING = AugmentationConfig(
     band_limit=0.0,
     level_db=(-35.0, -35.0),
     clipping=0.0,
+    vocal_tract=(1.0, 1.0),
 )
 
 
@@ -96,6 +97,22 @@ def test_every_draw_is_another_and_padding_stays_silent(examples):
         for rows, length in zip(batch.rows, batch.lengths, strict=True):
             assert rows[int(length) :].abs().sum() == 0
     assert first.rows.shape != second.rows.shape or not torch.equal(first.rows, second.rows)
+
+
+def test_a_shorter_vocal_tract_is_heard_higher(examples):
+    def centre(batch):
+        loud = torch.pow(10, 4 * batch.rows.reshape(len(examples), -1, 80)).sum(dim=1)
+        return (loud * torch.arange(80)).sum(dim=1) / loud.sum(dim=1)
+
+    speech = speech_of(examples, replace(NOTHING, vocal_tract=(1.1, 1.1)))
+    before, seed = centre(speech.draw(examples, None)), 0
+    after = centre(speech.draw(examples, np.random.default_rng(seed)))
+    drawn = np.random.default_rng(seed)
+    drawn.integers(1)  # the speed
+    kept = torch.from_numpy(drawn.random(len(examples)) < CLEAN)
+    assert 0 < int(kept.sum()) < len(examples)
+    assert (((after / before)[~kept] - 1.1).abs() < 0.03).all()
+    assert (((after / before)[kept] - 1).abs() < 0.03).all()
 
 
 def test_speech_gets_shorter_where_it_is_faster(examples):

@@ -58,6 +58,9 @@ class AugmentationConfig:
     """Probability of an overdriven input."""
     codec: float = 0.12
     """Probability of a lossy link: a telephone, a headset, a web page."""
+    vocal_tract: tuple[float, float] = (0.94, 1.07)
+    """Factors by which the bins of log-mel are stretched (Jaitly & Hinton 2013), where it is made
+    of every draw anew: a copy of a waveform has none."""
 
 
 class Augmenter:

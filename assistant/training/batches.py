@@ -73,7 +73,7 @@ Draw = Callable[[Sequence[Example], np.random.Generator | None], Batch]
 
 
 def labelled(
-    rows: Tensor, lengths: Tensor, examples: Sequence[Example], teacher: Tensor | None
+    rows: Tensor, lengths: Tensor, examples: Sequence[Example], teacher: Tensor | None = None
 ) -> Batch:
     """A batch of rows (B, T, D), lengths (B,) each, and what was said."""
     phonemes = [torch.tensor(e.phonemes) for e in examples]

@@ -20,6 +20,7 @@ from .batch_augmentation import BatchAugmenter
 from .batches import Batch, Example, labelled
 from .draws import Draws
 from .feature_cache import CachedUtterance
+from .mel_augmentation import warped
 from .rows import LOG_MEL_PER_ROW, SAMPLES_PER_ROW
 
 CLEAN = 0.25
@@ -67,9 +68,12 @@ class DeviceSpeech:
         if rng is not None:
             if self.teacher is not None:
                 teacher = self._taught(self.teacher, self._log_mel(speech, rows), rows)
-            kept = Draws(len(speech), rng, self.device).chance(CLEAN)[:, None]
-            speech = torch.where(kept, speech, self.augmenter(speech, lengths, rng))
-        return labelled(self._log_mel(speech, rows), rows, examples, teacher)
+            draw = Draws(len(speech), rng, self.device)
+            kept = draw.chance(CLEAN)
+            speech = torch.where(kept[:, None], speech, self.augmenter(speech, lengths, rng))
+            factors = torch.where(kept, 1.0, draw.uniform(self.augmenter.config.vocal_tract))
+            return labelled(self._log_mel(speech, rows, factors), rows, examples, teacher)
+        return labelled(self._log_mel(speech, rows), rows, examples)
 
     def _gathered(self, utterances: Sequence[CachedUtterance]) -> tuple[Tensor, Tensor]:
         """Samples (B, N), silent where an utterance is over, and lengths (B,) in samples."""
@@ -81,9 +85,14 @@ class DeviceSpeech:
         samples = self._rows[places].float() * inside[:, :, None]
         return samples.flatten(1), lengths * SAMPLES_PER_ROW
 
-    def _log_mel(self, speech: Tensor, rows: Tensor) -> Tensor:
-        """(B, T, 4 · bins), normalised as `FeatureExtractor.full_context` does; 0 for padding."""
+    def _log_mel(self, speech: Tensor, rows: Tensor, factors: Tensor | None = None) -> Tensor:
+        """(B, T, 4 · bins), normalised as `FeatureExtractor.full_context` does; 0 for padding.
+
+        factors: (B,), by which the bins are stretched.
+        """
         frames = self.log_mel.whole(speech)
+        if factors is not None:
+            frames = warped(frames, factors)
         inside = torch.arange(frames.shape[1], device=self.device) // LOG_MEL_PER_ROW
         inside = (inside < rows.to(self.device)[:, None])[:, :, None]
         loudest = frames.masked_fill(~inside, -torch.inf).amax(dim=(1, 2), keepdim=True)

@@ -139,7 +139,7 @@ def stretch(batch: Batch, factor: float) -> Batch:
 def warped(log_mel: Tensor, factors: Tensor) -> Tensor:
     """Log-mel (B, F, bins) with its bins stretched by factors (B,); the highest bin goes on."""
     bins = log_mel.shape[2]
-    place = (torch.arange(bins) / factors[:, None]).clamp(max=bins - 1)
+    place = (torch.arange(bins, device=factors.device) / factors[:, None]).clamp(max=bins - 1)
     below = place.long().clamp(max=bins - 2)
     share = (place - below)[:, None]
     below = below[:, None].expand(-1, log_mel.shape[1], -1)
