@@ -206,12 +206,12 @@ def main() -> None:
         )
     trainer.run(began)
     if is_first:
-        plot_log(arguments.checkpoints / "log.csv")
         network.module.load_state_dict(trainer.average)
         network.module.cpu()
         network.write(arguments.bundle, arguments.language)
         listed = "\n".join(material.speakers) + "\n"
         (arguments.bundle / "held_out_speakers.txt").write_text(listed, encoding="utf-8")
+        plot_log(arguments.checkpoints / "log.csv")
 
 
 def drawing(arguments: argparse.Namespace, material: Material, device: torch.device) -> Draw:
