@@ -3,9 +3,10 @@
     python scripts/average_bundles.py models/pt-br runs/pt-br --weights 1 3 --output models/pt-br
 
 What the last one has learnt is kept, and less of what the first one knew is forgotten (WiSE-FT,
-Wortsman et al. 2022, arXiv 2109.01903). Held out of the mix is who is held out of every bundle: its
-held_out_speakers.txt names those alone. The bank, the golden tensors and the commands of the output
-are to be made anew.
+Wortsman et al. 2022, arXiv 2109.01903). Low-rank updates, of any ranks, are mixed as the matrices
+that they stand for, and kept in the largest rank. Held out of the mix is who is held out of every
+bundle: its held_out_speakers.txt names those alone. The bank, the golden tensors and the commands
+of the output are to be made anew.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
-from assistant.bundle import read_acoustic_weights, write_acoustic_weights
+from assistant.bundle import Weights, read_acoustic_weights, write_acoustic_weights
 from assistant.errors import AssistantError, UsageError
 from assistant.training.manifest import read_speakers
 
 CONFIG = "config.yaml"
 HELD_OUT = "held_out_speakers.txt"
+UP, DOWN = ".up", ".down"
+"""What the names of a low-rank update's factors end with."""
 
 
 def main() -> None:
@@ -51,7 +55,7 @@ def main() -> None:
     )
 
 
-def mixed(bundles: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
+def mixed(bundles: list[Path], shares: list[float]) -> Weights:
     """The mean of all weights, each bundle's by its share.
 
     Raises:
@@ -65,15 +69,39 @@ def mixed(bundles: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
     for bundle, config in zip(bundles, configs, strict=True):
         if config != configs[0]:
             raise UsageError(f"{bundle}: not trained on from {bundles[0]}: their {CONFIG} differ")
-    shapes = [{name: weight.shape for name, weight in weights.items()} for weights in read]
-    for bundle, found in zip(bundles, shapes, strict=True):
-        if found != shapes[0]:
+    for bundle, weights in zip(bundles, read, strict=True):
+        if shapes(weights) != shapes(read[0]):
             raise UsageError(f"{bundle}: weights of other names or shapes than {bundles[0]}'s")
-    total: dict[str, torch.Tensor] = {}
-    for name, first in read[0].items():
-        parts = (w[name].double() * share for w, share in zip(read, shares, strict=True))
-        total[name] = (torch.stack(list(parts)).sum(0) / sum(shares)).to(first.dtype)
+
+    def mean(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+        weighted = [part.double() * share for part, share in zip(parts, shares, strict=True)]
+        return torch.stack(weighted).sum(0) / sum(shares)
+
+    total: Weights = {}
+    for name, last in read[-1].items():
+        if name.endswith(UP):
+            down = name.removesuffix(UP) + DOWN
+            products = (w[name].double() @ w[down].double() for w in read)
+            rank = max(w[name].shape[1] for w in read)
+            factors = factorised(mean(products), rank)
+            total[name], total[down] = (factor.to(last.dtype) for factor in factors)
+        elif not name.endswith(DOWN):
+            total[name] = mean(w[name] for w in read).to(last.dtype)
     return total
+
+
+def shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor, but for the rank of low-rank updates."""
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    found |= {name: shape[:1] for name, shape in found.items() if name.endswith(UP)}
+    return found | {name: shape[1:] for name, shape in found.items() if name.endswith(DOWN)}
+
+
+def factorised(matrix: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The best product `up · down` of a rank (Eckart & Young 1936), the scale in equal parts."""
+    left, scales, right = torch.linalg.svd(matrix, full_matrices=False)
+    root = scales[:rank].sqrt()
+    return left[:, :rank] * root, root[:, None] * right[:rank]
 
 
 def held_out_of_all(bundles: list[Path]) -> list[str]:

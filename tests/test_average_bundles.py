@@ -55,6 +55,31 @@ def test_weights_are_mixed_by_their_shares(
     assert (mixed / "held_out_speakers.txt").read_text(encoding="utf-8") == "bob\ncat\n"
 
 
+def test_updates_of_any_ranks_are_mixed_as_the_matrices_they_stand_for(
+    average: Callable[..., None], bundles: list[Path], tmp_path: Path
+) -> None:
+    products, updated = [], []
+    for rank, bundle in enumerate(bundles, 1):
+        torch.manual_seed(rank)
+        updated.append(tmp_path / str(rank))
+        shutil.copytree(bundle, updated[-1])
+        up, down = torch.randn(6, rank).half(), torch.randn(rank, 5).half()
+        products.append(up.float() @ down.float())
+        weights = read_acoustic_weights(bundle)
+        weights |= {"encoder.layer.up": up, "encoder.layer.down": down}
+        write_acoustic_weights(updated[-1], weights)
+    average(*updated, "--weights", 1, 3, "--output", tmp_path / "mixed")
+    mixed = read_acoustic_weights(tmp_path / "mixed")
+    up, down = (mixed[f"encoder.layer.{kind}"].float() for kind in ("up", "down"))
+    assert up.shape == (6, 2) and down.shape == (2, 5)
+    # The mean is of rank 3: what is kept is the nearest matrix of rank 2.
+    mean = (products[0] + 3 * products[1]) / 4
+    lost = torch.linalg.svdvals(mean)[2]
+    torch.testing.assert_close(
+        torch.linalg.matrix_norm(up @ down - mean, 2), lost, rtol=0.02, atol=0
+    )
+
+
 def test_the_output_may_be_one_of_them(
     average: Callable[..., None], bundles: list[Path], tmp_path: Path
 ) -> None:
