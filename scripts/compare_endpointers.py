@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -80,7 +79,7 @@ def main() -> None:
     judged: dict[tuple[Any, str], list[Boundaries]] = {}
     not_understood = 0
     for item in track(items[:: arguments.every], "recordings", console=console):
-        clean = np.concatenate(list(read_file(item.file)))
+        clean = read_file(item.file).whole()
         speech = spoken(engine, clean)
         if speech is None:
             not_understood += 1

@@ -164,7 +164,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("models/encoder"))
     parser.add_argument("--origin", default="Whisper base, multilingual (OpenAI)")
     arguments = parser.parse_args()
-    data = b"".join(part.read_bytes() for part in arguments.source)
+    try:
+        data = b"".join(part.read_bytes() for part in arguments.source)
+    except OSError as error:
+        raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
     try:
         if arguments.source[0].suffix == ".safetensors":
             weights = from_hugging_face(load_file(arguments.source[0]))

@@ -66,7 +66,7 @@ def main(
     files = sorted(p for p in recordings.rglob("*") if p.suffix in (".flac", ".wav"))[:limit]
     if not files:
         raise typer.BadParameter(f"{recordings}: no recordings (.flac, .wav)")
-    sounds = [np.concatenate(list(read_file(file))) for file in files]
+    sounds = [read_file(file).whole() for file in files]
     expected = alone(sounds, bundle, commands)
     outcome, seconds = asyncio.run(soak(sounds, expected, hours, clients, bundle, commands))
     found = figures(outcome, seconds, clients)

@@ -76,7 +76,7 @@ def engine(bundle) -> Engine:
 @pytest.fixture(scope="module")
 def sounds() -> list[Samples]:
     files = sorted(RECORDINGS.rglob("*.flac"))[:5]
-    return [np.concatenate(list(read_file(file))) for file in files]
+    return [read_file(file).whole() for file in files]
 
 
 def told(events: list[Event]) -> list[tuple[object, ...]]:

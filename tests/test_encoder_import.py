@@ -133,6 +133,9 @@ def test_what_cannot_be_imported_is_one_line(script, whisper, tmp_path):
         write_model(path, variables)
         with pytest.raises(UsageError, match=what):
             script.main()
+    path.unlink()
+    with pytest.raises(UsageError, match=r"model\.bin: cannot be read: No such file"):
+        script.main()
     path.write_bytes(struct.pack("<I", 5))
     with pytest.raises(SystemExit, match=r"^error: not a CTranslate2 file of version 6 \(found 5"):
         runpy.run_path(str(SCRIPTS / "import_encoder.py"), run_name="__main__")

@@ -32,7 +32,7 @@ SPEECH = Stretch(2 * SECOND, 4 * SECOND)
 
 @pytest.fixture(scope="module")
 def order(data):
-    return np.concatenate(list(read_file(data / "recordings/coffee/08b22cb8.flac")))
+    return read_file(data / "recordings/coffee/08b22cb8.flac").whole()
 
 
 def test_an_utterance_around_the_speech():

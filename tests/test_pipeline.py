@@ -54,7 +54,7 @@ def stream(data):
     room = np.random.default_rng(0).standard_normal(24_000).astype(np.float32) * 5e-5
     parts = [room]
     for name in ("3b1a9487", "1cada0fd"):
-        parts += [np.concatenate(list(read_file(data / f"recordings/coffee/{name}.flac"))), room]
+        parts += [read_file(data / f"recordings/coffee/{name}.flac").whole(), room]
     return np.concatenate(parts)
 
 

@@ -80,7 +80,7 @@ def minute(data, tmp_path_factory):
     """A minute in a quiet room with five commands."""
     room = np.random.default_rng(0).standard_normal(60 * SAMPLE_RATE).astype(np.float32) * 1e-3
     for second, name in FIVE.items():
-        said = np.concatenate(list(read_file(data / f"recordings/home/{name}.flac")))
+        said = read_file(data / f"recordings/home/{name}.flac").whole()
         room[second * SAMPLE_RATE :][: len(said)] += said
     path = tmp_path_factory.mktemp("minute") / "minute.wav"
     soundfile.write(path, room, SAMPLE_RATE)

@@ -104,7 +104,7 @@ def one_sentence(template: str, language: str = "en", rest: str = "") -> str:
     )
 
 
-@pytest.mark.parametrize("apostrophe", ["'", "’"])
+@pytest.mark.parametrize("apostrophe", ["'", "’", "ʼ"])
 @pytest.mark.parametrize(
     ("text", "language", "words"),
     [

@@ -69,10 +69,13 @@ def refuse_unwritable(path: Path) -> None:
     Raises:
         UsageError: it is a folder, or nothing can be written where it would be.
     """
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; name a file, such as {path / 'report'}")
-    # Folders that are missing are made when the file is written.
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path}: is a folder; name a file, such as {path / 'report'}")
+        # Folders that are missing are made when the file is written.
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+    except PermissionError as error:  # a folder on the way may not be entered
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{path}: cannot be written: {folder} is no folder that may be written to")
 

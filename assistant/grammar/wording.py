@@ -36,7 +36,7 @@ def spoken_text(text: str, language: str) -> str:
         ConfigError: digits before small letters in one word, a fraction in digits, or a language
             without number words.
     """
-    text = text.replace("’", "'")
+    text = re.sub("[’ʼ]", "'", text)  # as typesetters and as Ukrainians write it
     # Formulas part into words ("CO2", "N2O"); "2nd" has one of its own that we do not know.
     text = re.sub(r"(?<=[^\W\d_])(?=\d)", " ", text)
     text = re.sub(r"(?<=\d)[^\W\d_]", lambda m: f" {m[0]}" if m[0].isupper() else m[0], text)

@@ -180,7 +180,7 @@ def _extractor(acoustic: AcousticBundle, device: str) -> FeatureExtractor:
 
 def _posteriors(acoustic: AcousticBundle, path: Path, device: str) -> torch.Tensor:
     features = _extractor(acoustic, device)
-    rows = features.full_context(features.whole(np.concatenate(list(read_file(path)))))
+    rows = features.full_context(features.whole(read_file(path).whole()))
     return AcousticScorer(acoustic.model).full_context(rows)
 
 

@@ -128,7 +128,7 @@ class Benchmark:
 
     @cached_property
     def _speech(self) -> list[Samples]:
-        return [np.concatenate(list(read_file(path))) for path in self.files]
+        return [read_file(path).whole() for path in self.files]
 
     @property
     def _long_speech(self) -> Samples:

@@ -146,11 +146,10 @@ def _slope(after: Sequence[float | None]) -> float | None:
 
 
 def _speech(files: Sequence[Path]) -> list[Samples]:
-    import numpy as np
 
     from ...recording import read_file
 
-    return [np.concatenate(list(read_file(path))) for path in files]
+    return [read_file(path).whole() for path in files]
 
 
 def _resident() -> float | None:
