@@ -256,6 +256,26 @@ def test_while_another_process_rotates_nothing_is_lost(
     assert [path.name for path in tmp_path.glob("*.jsonl")] == ["journal.jsonl"]
 
 
+def test_a_file_renamed_while_its_size_is_asked_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Journal(tmp_path)
+    writer.write(entry())
+    current, stat = tmp_path / "journal.jsonl", Path.stat
+
+    def renamed_at_once(path: Path, **options: bool) -> os.stat_result:
+        if path == current and path.exists(follow_symlinks=False):
+            path.rename(tmp_path / "journal.1.jsonl")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "exists", lambda path, **options: os.path.lexists(path))
+    monkeypatch.setattr(Path, "stat", renamed_at_once)
+    writer.write(entry())
+    monkeypatch.undo()
+    assert writer.dropped == 0
+    assert len(read_journal(tmp_path).entries) == 2
+
+
 # ── a process that is killed as it acts ────────────────────────────────────────────────────
 
 ACTOR = """

@@ -154,7 +154,10 @@ def _opened(path: Path) -> Iterator[int]:
 
 def _is_full(path: Path, more: int) -> bool:
     """Whether the file has no room for `more` bytes."""
-    return path.exists() and path.stat().st_size + more > FILE_BYTES
+    try:
+        return path.stat().st_size + more > FILE_BYTES
+    except FileNotFoundError:  # not there yet, or just renamed by another process
+        return False
 
 
 def _rotate(folder: Path, more: int) -> None:
