@@ -61,7 +61,7 @@ def lights(tmp_path_factory):
 def orders(data):
     """Two coffee orders: what was said by words that are enough to tell, and how it sounds."""
     return {
-        said: np.concatenate(list(read_file(data / f"recordings/coffee/{name}.flac")))
+        said: read_file(data / f"recordings/coffee/{name}.flac").whole()
         for name, said in (("3b1a9487", "americano"), ("08b22cb8", "iced coffee"))
     }
 
@@ -118,7 +118,7 @@ def test_home_assistants_speech_to_text_gets_what_was_said(coffee, orders):
             async with AsyncTcpClient(at.host, at.port) as client:
                 return await transcribe(client, orders["americano"])
 
-    assert asyncio.run(run()) == "give me a large light roast americano"
+    assert asyncio.run(run()).endswith(" a large light roast americano")
 
 
 def test_a_transcript_is_streamed_in_the_order_of_the_library(coffee, orders, place):
