@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -81,9 +81,8 @@ def mixed(bundles: list[Path], shares: list[float]) -> Weights:
     for name, last in read[-1].items():
         if name.endswith(UP):
             down = name.removesuffix(UP) + DOWN
-            products = (w[name].double() @ w[down].double() for w in read)
-            rank = max(w[name].shape[1] for w in read)
-            factors = factorised(mean(products), rank)
+            updates = [(w[name].double(), w[down].double()) for w in read]
+            factors = mean_update(updates, shares)
             total[name], total[down] = (factor.to(last.dtype) for factor in factors)
         elif not name.endswith(DOWN):
             total[name] = mean(w[name] for w in read).to(last.dtype)
@@ -97,11 +96,21 @@ def shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
     return found | {name: shape[1:] for name, shape in found.items() if name.endswith(DOWN)}
 
 
-def factorised(matrix: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best product `up · down` of a rank (Eckart & Young 1936), the scale in equal parts."""
-    left, scales, right = torch.linalg.svd(matrix, full_matrices=False)
+def mean_update(
+    updates: Sequence[tuple[torch.Tensor, torch.Tensor]], shares: Sequence[float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The best update (O, R), (R, I) of the largest rank for the mean of products `up · down`.
+
+    Singular values (Eckart & Young 1936) of the mean, which is never formed: it is the product of
+    all factors side by side.
+    """
+    rank = max(up.shape[1] for up, _ in updates)
+    every_up = torch.cat([u * share for (u, _), share in zip(updates, shares, strict=True)], dim=1)
+    left, tall = torch.linalg.qr(every_up / sum(shares))
+    right, wide = torch.linalg.qr(torch.cat([down for _, down in updates]).T)
+    inner, scales, outer = torch.linalg.svd(tall @ wide.T)
     root = scales[:rank].sqrt()
-    return left[:, :rank] * root, root[:, None] * right[:rank]
+    return left @ inner[:, :rank] * root, root[:, None] * outer[:rank] @ right.T
 
 
 def held_out_of_all(bundles: list[Path]) -> list[str]:
