@@ -47,7 +47,7 @@ class NetworkConfig:
     """Layers over time."""
     dropout: float = 0.15
     """Between them."""
-    rank: int = 64
+    rank: int = 128
     """Of the low-rank update of every matrix of the shared encoder; 0 leaves it as it is."""
     stem_width: int = 0
     """Width of a convolutional stem of the bundle's own in the place of the shared encoder."""
