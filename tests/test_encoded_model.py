@@ -188,6 +188,23 @@ def test_more_units_begin_with_what_fewer_computed_and_learn(tmp_path, cell):
 
 
 @torch.no_grad()
+def test_a_transformer_of_another_width_begins_afresh(tmp_path):
+    write_encoder(tmp_path / "encoder", random_encoder(TRANSFORMER), "random", "0" * 64)
+    shape = {"rank": 4, "layers": 1, "cell": "transformer"}
+    one, other = (
+        Network(
+            NetworkConfig(hidden_size=width, projection_size=width, **shape),
+            tmp_path / "encoder",
+            PHONEMES,
+        )
+        for width in (64, 128)
+    )
+    one.write(tmp_path / "bundle", "en-us")
+    assert one.start_from(tmp_path / "bundle")
+    assert not other.start_from(tmp_path / "bundle")
+
+
+@torch.no_grad()
 def test_another_language_begins_with_the_phonemes_of_one_name(tmp_path):
     english = networks(tmp_path)["update"]
     english.write(tmp_path / "bundle", "en-us")

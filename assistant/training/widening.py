@@ -34,7 +34,7 @@ def widened(trained: Weights, begun: Weights) -> Weights | None:
     for name, value in trained.items():
         fresh = begun[name].clone()
         sizes = list(zip(value.shape, fresh.shape, strict=True))
-        if any(own != new and (own % before or own // before * now != new) for own, new in sizes):
+        if any(own != new and (not before or own * now != new * before) for own, new in sizes):
             return None
         rows, *columns = (_places(own, new, before, now) for own, new in sizes)
         fresh[rows] = 0  # the units that there were do not hear those that are new
