@@ -21,10 +21,9 @@ import torch
 
 from assistant.bundle import Weights, read_acoustic_weights, write_acoustic_weights
 from assistant.errors import AssistantError, UsageError
-from assistant.training.manifest import read_speakers
+from assistant.training.manifest import HELD_OUT_SPEAKERS, read_speakers, write_speakers
 
 CONFIG = "config.yaml"
-HELD_OUT = "held_out_speakers.txt"
 UP, DOWN = ".up", ".down"
 """What the names of a low-rank update's factors end with."""
 
@@ -47,8 +46,7 @@ def main() -> None:
     config = arguments.bundles[-1] / CONFIG
     if config.resolve() != (arguments.output / CONFIG).resolve():
         shutil.copyfile(config, arguments.output / CONFIG)
-    listed = "".join(f"{speaker}\n" for speaker in speakers)
-    (arguments.output / HELD_OUT).write_text(listed, encoding="utf-8")
+    write_speakers(arguments.output / HELD_OUT_SPEAKERS, speakers)
     print(
         f"{arguments.output}: {len(arguments.bundles)} bundles, as {shares}; "
         f"{len(speakers)} speakers are held out of all"
@@ -113,8 +111,8 @@ def mean_update(
     return left @ inner[:, :rank] * root, root[:, None] * outer[:rank] @ right.T
 
 
-def held_out_of_all(bundles: list[Path]) -> list[str]:
-    """The speakers on whom none of the bundles was trained, in order.
+def held_out_of_all(bundles: list[Path]) -> frozenset[str]:
+    """The speakers on whom none of the bundles was trained.
 
     Raises:
         UsageError: a bundle does not say whom it was not trained on.
@@ -122,13 +120,13 @@ def held_out_of_all(bundles: list[Path]) -> list[str]:
     listed = []
     for bundle in bundles:
         try:
-            listed.append(read_speakers(bundle / HELD_OUT))
+            listed.append(read_speakers(bundle / HELD_OUT_SPEAKERS))
         except FileNotFoundError as error:
             raise UsageError(
-                f"{bundle}: has no {HELD_OUT}, without which nobody knows on whom the mix may be "
-                "tested; copy it from the cache that the bundle was trained from"
+                f"{bundle}: has no {HELD_OUT_SPEAKERS}, without which nobody knows on whom the mix "
+                "may be tested; copy it from the cache that the bundle was trained from"
             ) from error
-    return sorted(frozenset.intersection(*listed))
+    return frozenset.intersection(*listed)
 
 
 if __name__ == "__main__":

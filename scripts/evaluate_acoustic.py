@@ -31,6 +31,7 @@ from assistant.training.acoustic_evaluation import (
 )
 from assistant.training.acoustic_figures import keep_figures, write_tables
 from assistant.training.manifest import (
+    HELD_OUT_SPEAKERS,
     Recording,
     audio_files,
     family,
@@ -121,7 +122,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, list[Recording]]:
     if arguments.everyone:
         speakers = {r.speaker for r in recordings}
     else:
-        speakers = set(read_speakers(arguments.bundle / "held_out_speakers.txt"))
+        speakers = set(read_speakers(arguments.bundle / HELD_OUT_SPEAKERS))
 
     def is_table(recording: Recording) -> bool:
         corpus = recording.corpus

@@ -19,12 +19,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assistant.errors import AssistantError, UsageError
-from assistant.training.feature_cache import Plan, keep_plan, read_plan
+from assistant.training.feature_cache import (
+    Plan,
+    keep_plan,
+    read_plan,
+    shard_files,
+    shard_number,
+)
 from assistant.training.json_lines import read_entries
-from assistant.training.manifest import read_speakers
+from assistant.training.manifest import HELD_OUT_SPEAKERS, read_speakers, write_speakers
 
 HELD_OUT = "held-out"
-SPEAKERS = "held_out_speakers.txt"
 SHARDS = "shards"
 
 
@@ -47,7 +52,7 @@ def main() -> None:
             raise UsageError(f"{cache}: is no cache; run scripts/extract_features.py first")
     plan = joined_plan(arguments.caches)
     refuse_held_out_in_training(indices)
-    shards = [1 + max(map(number, found)) for found in indices]
+    shards = [1 + max(map(shard_number, found)) for found in indices]
     if arguments.beside:
         shards = shards_of(arguments.beside, shards)
     first = 0
@@ -55,21 +60,18 @@ def main() -> None:
         for index in found:
             folder = arguments.output / index.parent.name
             folder.mkdir(parents=True, exist_ok=True)
-            shard = first + number(index)
-            shutil.copyfile(index, folder / f"index-{shard}.jsonl")
-            link(index.with_name(f"rows-{number(index)}.f16"), folder / f"rows-{shard}.f16")
+            number = shard_number(index)
+            _, rows = shard_files(index.parent, number)
+            joined_index, joined_rows = shard_files(folder, first + number)
+            shutil.copyfile(index, joined_index)
+            link(rows, joined_rows)
         first += count
     keep_plan(arguments.output, plan | {SHARDS: shards}, 0)
-    listed = [cache / SPEAKERS for cache in arguments.caches if (cache / SPEAKERS).exists()]
+    lists = [cache / HELD_OUT_SPEAKERS for cache in arguments.caches]
+    listed = [read_speakers(path) for path in lists if path.exists()]
     if listed:
-        speakers = sorted(frozenset.union(*map(read_speakers, listed)))
-        (arguments.output / SPEAKERS).write_text("\n".join(speakers) + "\n", encoding="utf-8")
+        write_speakers(arguments.output / HELD_OUT_SPEAKERS, frozenset.union(*listed))
     print(f"{arguments.output}: {len(arguments.caches)} caches, {first} shards")
-
-
-def number(index: Path) -> int:
-    """Which shard an index is of."""
-    return int(index.stem.rsplit("-", 1)[1])
 
 
 def shards_of(joined: Path, fewest: Sequence[int]) -> list[int]:

@@ -30,7 +30,13 @@ from assistant.training.batch_augmentation import BatchAugmenter
 from assistant.training.batches import Draw, collate
 from assistant.training.device_speech import DeviceSpeech
 from assistant.training.machine import own_device
-from assistant.training.manifest import audio_files, held_out_noise, read_samples
+from assistant.training.manifest import (
+    HELD_OUT_SPEAKERS,
+    audio_files,
+    held_out_noise,
+    read_samples,
+    write_speakers,
+)
 from assistant.training.material import RAREST, Material, read_material
 from assistant.training.mel_augmentation import MelAugmentationConfig, MelAugmenter, noise_power
 from assistant.training.network import Network, NetworkConfig, parameters_in_millions
@@ -209,8 +215,7 @@ def main() -> None:
         network.module.load_state_dict(trainer.average)
         network.module.cpu()
         network.write(arguments.bundle, arguments.language)
-        listed = "\n".join(material.speakers) + "\n"
-        (arguments.bundle / "held_out_speakers.txt").write_text(listed, encoding="utf-8")
+        write_speakers(arguments.bundle / HELD_OUT_SPEAKERS, material.speakers)
         plot_log(arguments.checkpoints / "log.csv")
 
 

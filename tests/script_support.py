@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -20,3 +21,14 @@ def load_script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, specification.name, module)
     specification.loader.exec_module(module)
     return module
+
+
+def script_runner(name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs scripts/<name>.py with arguments, in the test's process."""
+    script = load_script(name, monkeypatch)
+
+    def run(*arguments: object) -> None:
+        monkeypatch.setattr("sys.argv", [f"{name}.py", *map(str, arguments)])
+        script.main()
+
+    return run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_bundle
 import torch
-from script_support import load_script
+from script_support import script_runner
 
 from assistant.bundle import read_acoustic, read_acoustic_weights, write_acoustic_weights
 from assistant.errors import AssistantError
@@ -31,13 +31,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def average(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs the script in this process."""
-    script = load_script("average_bundles", monkeypatch)
-
-    def run(*arguments: object) -> None:
-        monkeypatch.setattr("sys.argv", ["average_bundles.py", *map(str, arguments)])
-        script.main()
-
-    return run
+    return script_runner("average_bundles", monkeypatch)
 
 
 def test_weights_are_mixed_by_their_shares(

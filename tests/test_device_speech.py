@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from script_support import load_script
+from script_support import script_runner
 from torch.nn.functional import pad
 
 from assistant.bundle import read_acoustic
@@ -191,8 +191,7 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch):
     cache, bundle = tmp_path / "cache", tmp_path / "bundle"
 
     def run(name, *arguments):
-        monkeypatch.setattr("sys.argv", [name, *map(str, arguments)])
-        load_script(name, monkeypatch).main()
+        script_runner(name, monkeypatch)(*arguments)
 
     manifest = COFFEE[0].parent.parent / "train-tiny.jsonl"
     run("extract_features", "--samples", "--copies", 0, "--manifest", manifest, "--output", cache)

@@ -163,6 +163,11 @@ def test_a_larger_network_goes_on_from_the_update_of_a_smaller_one(tmp_path):
     )
     with pytest.raises(UsageError, match="give --rank 4"):
         smaller.start_from(tmp_path / "bundle")
+    networks(tmp_path)["own"].write(tmp_path / "stem", "en-us")
+    wider = NetworkConfig(stem_width=64, hidden_size=16, layers=1)
+    for other in (same, Network(wider, tmp_path / "encoder", PHONEMES)):
+        with pytest.raises(UsageError, match="give --stem-width"):
+            other.start_from(tmp_path / "stem")
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])

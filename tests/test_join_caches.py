@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from script_support import load_script
+from script_support import script_runner
 
 from assistant.errors import UsageError
 from assistant.training.feature_cache import FeatureCache, keep_plan
@@ -48,13 +48,7 @@ def write_cache(
 @pytest.fixture
 def join(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs the script in this process."""
-    script = load_script("join_caches", monkeypatch)
-
-    def run(*arguments: object) -> None:
-        monkeypatch.setattr("sys.argv", ["join_caches.py", *map(str, arguments)])
-        script.main()
-
-    return run
+    return script_runner("join_caches", monkeypatch)
 
 
 def test_all_of_both_is_learnt_from_and_measured_on(

@@ -111,14 +111,17 @@ def test_ping_is_answered_and_what_is_unknown_is_ignored(lights, place):
 # ── audio ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_home_assistants_speech_to_text_gets_what_was_said(coffee, orders):
+def test_home_assistants_speech_to_text_gets_what_was_said(coffee, data):
+    order = read_file(data / "recordings/coffee/1cada0fd.flac").whole()
+
     async def run():
         async with serving(coffee, TCP) as (_, at):
             assert at.port
             async with AsyncTcpClient(at.host, at.port) as client:
-                return await transcribe(client, orders["americano"])
+                return await transcribe(client, order)
 
-    assert asyncio.run(run()).endswith(" a large light roast americano")
+    said = "can i have a single shot house coffee with a lot of sweetener"
+    assert asyncio.run(run()) == said
 
 
 def test_a_transcript_is_streamed_in_the_order_of_the_library(coffee, orders, place):

@@ -14,7 +14,7 @@ from ..errors import AudioFileError, UsageError
 from ..types import Samples
 from .augmentation import AugmentationConfig, Augmenter
 from .feature_cache import damaged, extract, keep_plan, unfinished
-from .manifest import Recording, Split, read_samples
+from .manifest import HELD_OUT_SPEAKERS, Recording, Split, read_samples, write_speakers
 from .rows import RowMaker
 
 BABBLE = 200
@@ -67,8 +67,7 @@ class Extraction:
         self._refuse_another(_fingerprint(split, world, maker.columns))
         if rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
-            listed = "".join(f"{speaker}\n" for speaker in split.held_out_speakers)
-            (folder / "held_out_speakers.txt").write_text(listed, encoding="utf-8")
+            write_speakers(folder / HELD_OUT_SPEAKERS, split.held_out_speakers)
 
     def seconds_left(self) -> float:
         """Seconds of audio this process has still to do."""

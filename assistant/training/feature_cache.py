@@ -52,7 +52,7 @@ class FeatureCache:
         self.utterances: list[CachedUtterance] = []
         self._shards: dict[Path, npt.NDArray[np.float16]] = {}
         for index in sorted(folder.glob("index-*.jsonl")):
-            shard = folder / index.name.replace("index", "rows").replace("jsonl", "f16")
+            _, shard = shard_files(folder, shard_number(index))
             self._shards[shard] = _open_rows(shard, columns)
             for entry in read_entries(index):
                 utterance = CachedUtterance(shard=shard, **entry)
@@ -68,6 +68,16 @@ class FeatureCache:
         """(T, D) rows of one utterance."""
         end = utterance.start + utterance.length
         return self._shards[utterance.shard][utterance.start : end]
+
+
+def shard_files(folder: Path, number: int) -> tuple[Path, Path]:
+    """The index and the rows of a shard."""
+    return folder / f"index-{number}.jsonl", folder / f"rows-{number}.f16"
+
+
+def shard_number(file: Path) -> int:
+    """Which shard an index, or rows, are of."""
+    return int(file.stem.rsplit("-", 1)[1])
 
 
 def _open_rows(shard: Path, columns: int) -> npt.NDArray[np.float16]:
@@ -129,13 +139,13 @@ def refuse_other_rows(cache: Path, columns: int) -> None:
 
 def unfinished(recordings: Sequence[Recording], folder: Path, rank: int = 0) -> float:
     """Seconds of audio that `extract` would still have to do."""
-    done = {entry["place"] for entry in read_entries(folder / f"index-{rank}.jsonl")}
+    done = {entry["place"] for entry in read_entries(shard_files(folder, rank)[0])}
     return sum(r.seconds for i, r in enumerate(recordings) if i not in done)
 
 
 def damaged(recordings: Sequence[Recording], folder: Path, rank: int = 0) -> list[Path]:
     """Recordings that `extract` could not read."""
-    entries = read_entries(folder / f"index-{rank}.jsonl")
+    entries = read_entries(shard_files(folder, rank)[0])
     return [recordings[entry["place"]].path for entry in entries if not entry["length"]]
 
 
@@ -159,7 +169,7 @@ def extract(
         seed: go through them in random order, so that an interrupted copy has all lengths.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    index_path, rows_path = folder / f"index-{rank}.jsonl", folder / f"rows-{rank}.f16"
+    index_path, rows_path = shard_files(folder, rank)
     done = resume(index_path, rows_path, maker.columns)
     next_row = end_of(done)
     finished = {entry["place"] for entry in done}

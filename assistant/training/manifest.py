@@ -30,6 +30,9 @@ TEST_VOICES = frozenset(
 """
 
 
+HELD_OUT_SPEAKERS = "held_out_speakers.txt"
+"""Beside a cache or a bundle: who was not trained on, see `read_speakers`."""
+
 _FAMILIES = ("common_voice", "librispeech")
 """Corpora of several parts or releases, by what their names begin with."""
 
@@ -125,6 +128,12 @@ class Split:
 def read_speakers(path: Path) -> frozenset[str]:
     """Names of speakers, one a line, as `held_out_speakers.txt` has them."""
     return frozenset(path.read_text(encoding="utf-8").split("\n")) - {""}
+
+
+def write_speakers(path: Path, speakers: Iterable[str]) -> None:
+    """Write what `read_speakers` reads, in order."""
+    listed = "".join(f"{speaker}\n" for speaker in sorted(speakers))
+    path.write_text(listed, encoding="utf-8")
 
 
 def split_by_speaker(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..bundle import (
     EncoderOrigin,
@@ -20,14 +20,13 @@ from ..bundle import (
 )
 from ..bundle.acoustic import ENCODER
 from ..config import AcousticConfig, FeatureConfig
-from ..errors import UsageError
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
 from ..nn.encoder import EncoderShape, StreamingEncoder
 from ..nn.low_rank import adapt, update_of
 from ..nn.precision import computes_bfloat16
 from .batches import Draw, Example, collate
-from .widening import widened
+from .widening import widened, widened_update
 
 HEAD = ("head.weight", "head.bias")
 """The acoustic model's parameters that have a row for every phoneme."""
@@ -96,7 +95,7 @@ class Network:
             Whether its acoustic model was taken: one of another shape starts afresh.
 
         Raises:
-            UsageError: the bundle's update is of a larger rank.
+            UsageError: the bundle's update is of a larger rank, or of another encoder.
         """
         weights = read_acoustic_weights(bundle)
         ours = {n: v.float() for n, v in weights.items() if not n.startswith(ENCODER)}
@@ -104,9 +103,9 @@ class Network:
         fresh = self.module.acoustic.state_dict()
         theirs = {p: i for i, p in enumerate(read_inventory(bundle).phonemes)}
         if update:
-            begun = self.module.encoder.state_dict()
-            wider = {n: _widened(v.float(), begun[n], n) for n, v in update.items()}
-            self.module.encoder.load_state_dict(wider, strict=False)
+            update = {n: v.float() for n, v in update.items()}
+            wide = widened_update(update, self.module.encoder.state_dict())
+            self.module.encoder.load_state_dict(wide, strict=False)
         heads = {n: fresh[n].new_zeros(len(theirs), *fresh[n].shape[1:]) for n in HEAD}
         taken = widened(ours, fresh | heads)
         if taken is None:
@@ -141,21 +140,6 @@ class Network:
             shared = file_hash(self._shared / "encoder.safetensors")
             origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
         write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
-
-
-def _widened(value: Tensor, begun: Tensor, name: str) -> Tensor:
-    """A tensor of an update of smaller rank in the place of one just begun: the same product."""
-    if value.shape == begun.shape:
-        return value
-    kind = name.rpartition(".")[2]
-    rank, ours = (v.shape[0 if kind == "down" else 1] for v in (value, begun))
-    if rank > ours:
-        raise UsageError(
-            f"the initial bundle's update is of rank {rank}; give --rank {rank}, or more"
-        )
-    if kind == "down":
-        return torch.cat([value, begun[len(value) :]])
-    return torch.cat([value, begun[:, value.shape[1] :]], dim=1)
 
 
 def parameters_in_millions(module: nn.Module) -> float:

@@ -23,6 +23,8 @@ from .feature_cache import (
     read_plan,
     refuse_other_rows,
     resume,
+    shard_files,
+    shard_number,
 )
 from .json_lines import as_lines
 
@@ -76,11 +78,12 @@ def extract_posteriors(
     network = network_of(bundle)
     every = sum(u.length for u in cache.utterances)
     for shard in sorted({u.shard for u in cache.utterances}):
-        if _shard_number(shard) % world == rank:
+        number = shard_number(shard)
+        if number % world == rank:
             share = [u for u in cache.utterances if u.shard == shard]
             budget = rows * sum(u.length for u in share) // every
             chosen = _draw(share, budget, np.random.default_rng([seed, rank]))
-            yield from _score_shard(bundle, network, cache, chosen, target / shard.name)
+            yield from _score_shard(bundle, network, cache, chosen, target, number)
 
 
 def refuse_other_teacher(folder: Path, phonemes: Sequence[str]) -> None:
@@ -118,10 +121,11 @@ def _score_shard(
     network: nn.Module,
     cache: FeatureCache,
     chosen: list[CachedUtterance],
-    shard: Path,
+    target: Path,
+    number: int,
 ) -> Iterator[int]:
-    shard.parent.mkdir(parents=True, exist_ok=True)
-    index = shard.with_name(shard.name.replace("rows", "index").replace("f16", "jsonl"))
+    target.mkdir(parents=True, exist_ok=True)
+    index, shard = shard_files(target, number)
     done = resume(index, shard, len(bundle.phonemes))
     next_row = end_of(done)
     finished = {entry["place"] for entry in done}
@@ -156,7 +160,3 @@ def _draw(
         rows -= utterance.length
         chosen.append(utterance)
     return chosen
-
-
-def _shard_number(shard: Path) -> int:
-    return int(shard.stem.rsplit("-", 1)[1])
