@@ -1,20 +1,23 @@
-"""The lexicon of a command set: what espeak-ng says, and what the user says themselves."""
+"""The lexicon of a command set: what espeak-ng and a dictionary say, or the user's own."""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..bundle import Inventory, Lexicon
 from ..errors import ConfigError
 from ..grammar.commands import CommandSet
-from ..grammar.phonemes import Phonemizer
+from ..grammar.dictionary import Dictionary, read_dictionary
+from ..grammar.phonemes import Phonemizer, Pronunciation
 from ..grammar.pronunciations import Way
 from ..grammar.sampling import sample_sentence
 from ..grammar.wording import language_family
 
+DICTIONARIES = "pronunciations"
+"""Folder beside the bundles, with a file for each language that has one."""
 CARRIER_SENTENCES = 1500
 """Sentences drawn to hear how words are said within them."""
 
@@ -37,7 +40,9 @@ def words_of(commands: CommandSet) -> list[str]:
 
 
 def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
-    """The pronunciations of every word: the user's own, else as said alone and within sentences.
+    """The pronunciations of every word: the user's own, else what espeak-ng and a dictionary say.
+
+    espeak-ng says it alone and within sentences, where words have weak forms.
 
     Raises:
         ConfigError: a word without pronunciation, or a phoneme that the bundle does not know.
@@ -49,12 +54,14 @@ def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
     carriers = [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
     spoken = [word for word in words if word not in own or phonemizer.phonemes(word)]
     said = phonemizer.pronunciations(spoken, carriers)
+    further = further_ways(inventory, said)
     lexicon: dict[str, Sequence[tuple[int, ...]]] = {}
     for word in words:
         if word in own:
             ids = [own_phonemes(way, word, inventory, phonemizer) for way in own[word].ways]
         else:
-            ids = [i for variant in said[word] if (i := inventory.phoneme_ids(variant))]
+            ways = (*said[word], *further.get(word, ()))
+            ids = [i for way in ways if (i := inventory.phoneme_ids(way))]
         if not ids:
             raise ConfigError(
                 f"'{word}' has no pronunciation that {inventory.folder} knows; add one under "
@@ -62,6 +69,24 @@ def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
             )
         lexicon[word] = list(dict.fromkeys(ids))
     return lexicon
+
+
+def further_ways(inventory: Inventory, said: Mapping[str, Sequence[Pronunciation]]) -> Dictionary:
+    """What the dictionary of a bundle's language says of words, besides what is said of them.
+
+    What is another word's already is left out: nobody is to be taken for another word.
+
+    Raises:
+        ConfigError: the dictionary is damaged.
+    """
+    path = inventory.folder.parent / DICTIONARIES / f"{inventory.language}.tsv"
+    if not path.exists():
+        return {}
+    taken = {way for ways in said.values() for way in ways}
+    return {
+        word: tuple(way for way in ways if way not in taken)
+        for word, ways in read_dictionary(path, said).items()
+    }
 
 
 def warn_of_unused(commands: CommandSet) -> None:
