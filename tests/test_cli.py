@@ -442,7 +442,10 @@ def test_help_needs_no_torch_and_no_training() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["recognize", "listen", "explain", "devices", "show", "train", "lint", "record", "adapt"],
+    [
+        *("recognize", "listen", "explain", "devices", "show", "train", "lint"),
+        *("pronounce", "record", "adapt"),
+    ],
 )
 def test_help_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from script_support import script_runner
 
 from assistant.bundle import Inventory
+from assistant.cli import main
 from assistant.errors import ConfigError, UsageError
 from assistant.grammar.commands import load_commands
 from assistant.grammar.dictionary import read_dictionary
@@ -166,3 +168,42 @@ def test_commands_are_compiled_with_the_dictionary_beside_their_bundle(written, 
     )
     assert ways("almond") == ["ɔ l m ə n d", "ɑː m ə n d"]  # "s iː" is another word's
     assert ways("home") == ["h oʊ m"]  # the user's own stand alone
+
+
+def test_pronounce_shows_every_way_and_whose_it_is(
+    written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pronounce", "Almond", "--json"]) == 0
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert shown == [
+        {"word": "almond", "phonemes": "ɔ l m ə n d", "source": "espeak-ng"},
+        {"word": "almond", "phonemes": "ɑː m ə n d", "source": "dictionary"},
+    ]
+    source = written(
+        "language: en\nintents: {milk: {data: [{sentences: ['almond milk']}]}}\n"
+        "pronunciations: {almond: [/æ m ə n d/, amend]}\n",
+        "commands.yaml",
+    )
+    assert main(["pronounce", "--file", str(source)]) == 0
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert [[cell.strip() for cell in line if cell.strip()] for line in lines] == [
+        ["almond", "æ m ə n d", "yours"],
+        ["ɐ m ɛ n d", "yours"],
+        ["milk", "m ɪ l k", "espeak-ng"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "say which words"),
+        (["…"], "has no letters"),
+        (["luz", "--file", "{source}", "--bundle", "pt-br"], "choose a bundle of that language"),
+    ],
+)
+def test_pronounce_says_what_it_wants(
+    written, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    source = written("language: en\nintents: {i: {data: [{sentences: ['light']}]}}\n", "c.yaml")
+    assert main(["pronounce", *(a.format(source=source) for a in arguments)]) == 2
+    assert said in capsys.readouterr().err

@@ -28,6 +28,7 @@ from . import (
     history,
     lint,
     listen,
+    pronounce,
     recognize,
     record,
     serve,
@@ -65,6 +66,7 @@ app.command("devices", epilog=devices.EXAMPLES)(devices.command)
 app.command("show", epilog=show.EXAMPLES)(show.command)
 app.command("train", epilog=train.EXAMPLES)(train.command)
 app.command("lint", epilog=lint.EXAMPLES)(lint.command)
+app.command("pronounce", epilog=pronounce.EXAMPLES)(pronounce.command)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.command)
 app.command("record", epilog=record.EXAMPLES)(record.command)
 app.command("adapt", epilog=adapt.EXAMPLES)(adapt.command)

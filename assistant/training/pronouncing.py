@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..bundle import Inventory, Lexicon
@@ -20,6 +21,9 @@ DICTIONARIES = "pronunciations"
 """Folder beside the bundles, with a file for each language that has one."""
 CARRIER_SENTENCES = 1500
 """Sentences drawn to hear how words are said within them."""
+
+YOURS, ESPEAK, DICTIONARY = "yours", "espeak-ng", "dictionary"
+"""Who says a word in some way."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,36 +43,62 @@ def words_of(commands: CommandSet) -> list[str]:
     return sorted(words.union(*(example.words for example in commands.examples.must_not)))
 
 
-def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
-    """The pronunciations of every word: the user's own, else what espeak-ng and a dictionary say.
+@dataclass(frozen=True, slots=True)
+class SpokenWay:
+    """One way to say a word."""
 
-    espeak-ng says it alone and within sentences, where words have weak forms.
+    phonemes: tuple[int, ...]
+    """Columns of the posteriors."""
+    source: str
+    """Who says it so: `YOURS`, `ESPEAK` or `DICTIONARY`."""
+
+
+def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
+    """The pronunciations of every word of a command set; see `spoken_ways`."""
+    ways = spoken_ways(words_of(commands), inventory, commands)
+    return {word: [way.phonemes for way in listed] for word, listed in ways.items()}
+
+
+def spoken_ways(
+    words: Sequence[str], inventory: Inventory, commands: CommandSet | None = None
+) -> dict[str, list[SpokenWay]]:
+    """All ways to say words: the user's own, else what espeak-ng and a dictionary say.
+
+    Args:
+        words: as sentences have them.
+        commands: whose pronunciations are the user's own, and within whose sentences espeak-ng
+            says the words as well as alone: there they have weak forms.
 
     Raises:
         ConfigError: a word without pronunciation, or a phoneme that the bundle does not know.
     """
-    words = words_of(commands)
-    own = commands.pronunciations
+    own = commands.pronunciations if commands else {}
     phonemizer = Phonemizer(inventory.language)
-    rng = random.Random(0)
-    carriers = [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
     spoken = [word for word in words if word not in own or phonemizer.phonemes(word)]
-    said = phonemizer.pronunciations(spoken, carriers)
+    said = phonemizer.pronunciations(spoken, _carriers(commands) if commands else ())
     further = further_ways(inventory, said)
-    lexicon: dict[str, Sequence[tuple[int, ...]]] = {}
+    found: dict[str, list[SpokenWay]] = {}
     for word in words:
         if word in own:
-            ids = [own_phonemes(way, word, inventory, phonemizer) for way in own[word].ways]
+            ids = [
+                (own_phonemes(way, word, inventory, phonemizer), YOURS) for way in own[word].ways
+            ]
         else:
-            ways = (*said[word], *further.get(word, ()))
-            ids = [i for way in ways if (i := inventory.phoneme_ids(way))]
-        if not ids:
+            ids = [(inventory.phoneme_ids(way), ESPEAK) for way in said[word]]
+            ids += [(inventory.phoneme_ids(way), DICTIONARY) for way in further.get(word, ())]
+        by_way = {way: source for way, source in reversed(ids) if way}  # the first to say it so
+        if not by_way:
             raise ConfigError(
                 f"'{word}' has no pronunciation that {inventory.folder} knows; add one under "
                 f"'pronunciations'"
             )
-        lexicon[word] = list(dict.fromkeys(ids))
-    return lexicon
+        found[word] = [SpokenWay(way, source) for way, source in reversed(by_way.items())]
+    return found
+
+
+def _carriers(commands: CommandSet) -> list[tuple[str, ...]]:
+    rng = random.Random(0)
+    return [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
 
 
 def further_ways(inventory: Inventory, said: Mapping[str, Sequence[Pronunciation]]) -> Dictionary:
