@@ -54,10 +54,11 @@ def test_numbered_ways_are_of_one_word_and_what_is_no_word_is_left_out(written):
 
 
 def test_repeated_words_are_ways_of_one_in_any_alphabet_and_case(written):
-    path = written("Café\tk a f ɛ\ncafe\u0301\tk a f ɛ\ncafé\tk ɐ f ɛ\nМир\tmʲ i r\n")
+    path = written("Café\tk a f ɛ\ncafe\u0301\tk a f ɛ\ncafé\tk ɐ f ɛ\nМир\tmʲ i r\nकी\tk iː\n")
     assert read_dictionary(path) == {
         "café": (("k", "a", "f", "ɛ"), ("k", "ɐ", "f", "ɛ")),
         "мир": (("mʲ", "i", "r"),),
+        "की": (("k", "iː"),),
     }
     assert list(read_dictionary(path, {"мир"})) == ["мир"]
 
@@ -149,10 +150,10 @@ def test_the_script_writes_what_espeak_does_not_say(written, tmp_path: Path, mon
 
 
 def test_commands_are_compiled_with_the_dictionary_beside_their_bundle(written, tmp_path: Path):
-    phonemes = ("", "ɔ", "l", "m", "ə", "n", "d", "ɑː", "ɪ", "h", "oʊ", "s", "iː")
+    phonemes = ("", "ɔ", "l", "m", "ə", "n", "d", "ɑː", "ɪ", "h", "oʊ", "s", "iː", "aɪ")
     inventory = Inventory(tmp_path / "shelf" / "mine", "en-us", phonemes)
     source = written(
-        "language: en\nintents: {milk: {data: [{sentences: ['almond', 'home', 'sea']}]}}\n"
+        "language: en\nintents: {milk: {data: [{sentences: ['almond', 'home', 'sea', 'mild']}]}}\n"
         "pronunciations: {home: /h oʊ m/}\n",
         "commands.yaml",
     )
@@ -163,11 +164,12 @@ def test_commands_are_compiled_with_the_dictionary_beside_their_bundle(written, 
 
     assert ways("almond") == ["ɔ l m ə n d"]
     written(
-        "almond\tɑː m ə n d\nalmond\ts iː\nhome\th ɪ m\nunused\tx\n",
+        "almond\tɑː m ə n d\nalmond\ts iː\nhome\th ɪ m\nmild\tm aɪ l\nmild\tm ɪ l d\nunused\tx\n",
         f"shelf/{DICTIONARIES}/en-us.tsv",
     )
     assert ways("almond") == ["ɔ l m ə n d", "ɑː m ə n d"]  # "s iː" is another word's
     assert ways("home") == ["h oʊ m"]  # the user's own stand alone
+    assert ways("mild") == ["m aɪ l d", "m ɪ l d"]  # not "m aɪ l", which is too short to be told
 
 
 def test_pronounce_shows_every_way_and_whose_it_is(

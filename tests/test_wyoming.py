@@ -120,7 +120,7 @@ def test_home_assistants_speech_to_text_gets_what_was_said(coffee, data):
             async with AsyncTcpClient(at.host, at.port) as client:
                 return await transcribe(client, order)
 
-    said = "can i have a single shot house coffee with a lot of sweetener"
+    said = "can i get a single shot house coffee with a lot of sweetener"
     assert asyncio.run(run()) == said
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from .phonemes import Pronunciation
-from .wording import split_words
+from .wording import split_words, spoken_letters
 
 Dictionary = dict[str, tuple[Pronunciation, ...]]
 """Words as sentences have them, and all ways to say each, in the dictionary's order."""
@@ -49,10 +49,6 @@ def read_dictionary(path: Path, only: Container[str] | None = None) -> Dictionar
                 f"{path}:{number}: '{written}' has no phonemes; write some, or no line"
             )
         word = unicodedata.normalize("NFC", _NUMBER.sub("", written)).lower()
-        if (only is None or word in only) and _is_word(word):
+        if (only is None or word in only) and split_words(spoken_letters(word)) == [word]:
             found.setdefault(word, {})[tuple(phonemes)] = None
     return {word: tuple(ways) for word, ways in found.items()}
-
-
-def _is_word(word: str) -> bool:
-    return split_words(word) == [word] and word.replace("'", "").isalpha()

@@ -19,6 +19,8 @@ from ..grammar.wording import language_family
 
 DICTIONARIES = "pronunciations"
 """Folder beside the bundles, with a file for each language that has one."""
+SHORT_WORD = 4
+"""Phonemes that a word keeps at least, if it has them."""
 CARRIER_SENTENCES = 1500
 """Sentences drawn to hear how words are said within them."""
 
@@ -104,7 +106,8 @@ def _carriers(commands: CommandSet) -> list[tuple[str, ...]]:
 def further_ways(inventory: Inventory, said: Mapping[str, Sequence[Pronunciation]]) -> Dictionary:
     """What the dictionary of a bundle's language says of words, besides what is said of them.
 
-    What is another word's already is left out: nobody is to be taken for another word.
+    What is another word's already is left out: nobody is to be taken for another word. So is what
+    makes a short word shorter still ("don't" without its t), for it is found in anything.
 
     Raises:
         ConfigError: the dictionary is damaged.
@@ -113,8 +116,9 @@ def further_ways(inventory: Inventory, said: Mapping[str, Sequence[Pronunciation
     if not path.exists():
         return {}
     taken = {way for ways in said.values() for way in ways}
+    fewest = {word: min(SHORT_WORD, *map(len, ways)) for word, ways in said.items()}
     return {
-        word: tuple(way for way in ways if way not in taken)
+        word: tuple(way for way in ways if way not in taken and len(way) >= fewest[word])
         for word, ways in read_dictionary(path, said).items()
     }
 
