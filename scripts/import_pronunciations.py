@@ -15,14 +15,19 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TypeVar
 
+from rich.console import Console
 from rich.progress import track
 
 from assistant.errors import AssistantError, UsageError
 from assistant.grammar.dictionary import Dictionary, read_dictionary
 from assistant.grammar.phonemes import Phonemizer, Pronunciation
 from assistant.training.respelling import PASSES, Correspondence
+
+T = TypeVar("T")
 
 FEWEST_WORDS = 1000
 """Words from which anything can be learnt."""
@@ -40,7 +45,7 @@ def main() -> None:
     phonemizer = Phonemizer(arguments.language)
     said = {
         word: ours
-        for word in track(dictionary, "what espeak-ng says", disable=not sys.stderr.isatty())
+        for word in tracked(dictionary, "what espeak-ng says")
         if (ours := phonemizer.phonemes(word))
     }
     chosen = random.Random(arguments.seed).sample(
@@ -55,6 +60,11 @@ def main() -> None:
         f"{arguments.output}: {ways} ways to say {len(further)} of {len(dictionary)} words "
         f"that espeak-ng does not know"
     )
+
+
+def tracked(items: Collection[T], what: str) -> Iterable[T]:
+    """The items, with a progress bar on standard error."""
+    return track(items, what, console=Console(stderr=True))
 
 
 def parse() -> argparse.Namespace:
@@ -79,7 +89,7 @@ def parse() -> argparse.Namespace:
 def learnt(pairs: list[tuple[Pronunciation, Pronunciation]]) -> Correspondence:
     """What stands for what in pairs of the dictionary's pronunciation and espeak-ng's."""
     known = Correspondence()
-    for _ in track(range(PASSES), "what stands for what", disable=not sys.stderr.isatty()):
+    for _ in tracked(range(PASSES), "what stands for what"):
         known.learn(pairs)
     return known
 
@@ -89,7 +99,7 @@ def otherwise(
 ) -> Dictionary:
     """What the dictionary says that espeak-ng does not, in its phonemes."""
     further: Dictionary = {}
-    for word, ours in track(said.items(), "respelling", disable=not sys.stderr.isatty()):
+    for word, ours in tracked(said.items(), "respelling"):
         ways = dict.fromkeys(known.respelled(theirs, ours) for theirs in dictionary[word])
         if others := tuple(way for way in ways if way and way != ours):
             further[word] = others

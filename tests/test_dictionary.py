@@ -195,6 +195,18 @@ def test_pronounce_shows_every_way_and_whose_it_is(
     ]
 
 
+def test_pronounce_leaves_out_what_is_another_word_of_the_commands(
+    written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ways(*arguments: str) -> list[str]:
+        assert main(["pronounce", "route", "--json", *arguments]) == 0
+        return [json.loads(line)["phonemes"] for line in capsys.readouterr().out.splitlines()]
+
+    assert ways() == ["ɹ aʊ t", "ɹ uː t"]
+    both = "language: en\nintents: {i: {data: [{sentences: [route, root]}]}}\n"
+    assert ways("--file", str(written(both, "c.yaml"))) == ["ɹ aʊ t"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

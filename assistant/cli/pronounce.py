@@ -64,15 +64,16 @@ def command(
     asked = [w for text in words or () for w in split_words(spoken_text(text, inventory.language))]
     if words and not asked:
         raise UsageError(f"'{' '.join(words)}' has no letters; give words")
-    if commands and not words:
-        asked = words_of(commands)
-    found = spoken_ways(list(dict.fromkeys(asked)), inventory, commands)
+    known = words_of(commands) if commands else []
+    # With all words of the file, as it is compiled: what is another word's is left out.
+    found = spoken_ways(list(dict.fromkeys([*asked, *known])), inventory, commands)
     table = Table.grid(padding=(0, 2))
-    for word, ways in found.items():
-        for number, way in enumerate(ways):
+    for word in dict.fromkeys(asked or known):
+        for number, way in enumerate(found[word]):
             phonemes = " ".join(inventory.phonemes[i] for i in way.phonemes)
             if json:
                 write_json(screen, {"word": word, "phonemes": phonemes, "source": way.source})
-            table.add_row("" if number else word, phonemes, way.source)
+            else:
+                table.add_row("" if number else word, phonemes, way.source)
     if not json:
         screen.output.print(table)

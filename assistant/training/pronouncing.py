@@ -19,8 +19,8 @@ from ..grammar.wording import language_family
 
 DICTIONARIES = "pronunciations"
 """Folder beside the bundles, with a file for each language that has one."""
-SHORT_WORD = 4
-"""Phonemes that a word keeps at least, if it has them."""
+FEWEST_PHONEMES = 4
+"""What a dictionary leaves of a word at least, if espeak-ng says so many."""
 CARRIER_SENTENCES = 1500
 """Sentences drawn to hear how words are said within them."""
 
@@ -88,13 +88,16 @@ def spoken_ways(
         else:
             ids = [(inventory.phoneme_ids(way), ESPEAK) for way in said[word]]
             ids += [(inventory.phoneme_ids(way), DICTIONARY) for way in further.get(word, ())]
-        by_way = {way: source for way, source in reversed(ids) if way}  # the first to say it so
-        if not by_way:
+        first: dict[tuple[int, ...], str] = {}
+        for way, source in ids:
+            if way:
+                first.setdefault(way, source)
+        if not first:
             raise ConfigError(
                 f"'{word}' has no pronunciation that {inventory.folder} knows; add one under "
                 f"'pronunciations'"
             )
-        found[word] = [SpokenWay(way, source) for way, source in reversed(by_way.items())]
+        found[word] = [SpokenWay(way, source) for way, source in first.items()]
     return found
 
 
@@ -116,7 +119,7 @@ def further_ways(inventory: Inventory, said: Mapping[str, Sequence[Pronunciation
     if not path.exists():
         return {}
     taken = {way for ways in said.values() for way in ways}
-    fewest = {word: min(SHORT_WORD, *map(len, ways)) for word, ways in said.items()}
+    fewest = {word: min(FEWEST_PHONEMES, *map(len, ways)) for word, ways in said.items()}
     return {
         word: tuple(way for way in ways if way not in taken and len(way) >= fewest[word])
         for word, ways in read_dictionary(path, said).items()

@@ -68,8 +68,6 @@ class Correspondence:
         best: dict[tuple[int, int], tuple[float, Unit | None]] = {(0, 0): (0.0, None)}
         for i in range(len(theirs) + 1):
             for j in range(len(ours) + 1):
-                if (i, j) not in best:
-                    continue
                 so_far = best[i, j][0]
                 for symbols, phonemes in SHAPES:
                     to = (i + symbols, j + phonemes)
@@ -110,8 +108,8 @@ class Correspondence:
         for phoneme in phonemes:
             if self._is_usual(((symbol,), (phoneme,))):
                 return (phoneme,)
-        (commonest, _), *_ = self._phonemes_of[(symbol,)].most_common(1) or [((), 0)]
-        return commonest
+        known = self._phonemes_of[(symbol,)]
+        return max(known, key=lambda phonemes: known[phonemes]) if known else ()
 
     def _cost(self, unit: Unit) -> float:
         if not self._total:

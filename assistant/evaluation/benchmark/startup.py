@@ -146,7 +146,6 @@ def _slope(after: Sequence[float | None]) -> float | None:
 
 
 def _speech(files: Sequence[Path]) -> list[Samples]:
-
     from ...recording import read_file
 
     return [read_file(path).whole() for path in files]
