@@ -102,6 +102,9 @@ PROCESSES ?= $(CORES)
 MALLOC := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 TORCHRUN = OMP_NUM_THREADS=1 $(MALLOC) $(VENV)/bin/torchrun --standalone --nproc-per-node $(PROCESSES)
 
+# Of few recordings it learns nothing, and all ways of a dictionary are equal.
+LISTEN = $(TORCHRUN) scripts/listen_for_ways.py $(SPEECH) --bundle $(BUNDLE)
+
 .PHONY: train train-tiny speech cells benchmark evaluation orders clean
 
 train: speech $(DEVELOPMENT) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NOISE=… ROOMS=… COPIES=1]
@@ -110,6 +113,7 @@ train: speech $(DEVELOPMENT) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NO
 	$(TORCHRUN) scripts/train_acoustic.py --cache $(CACHE) --language $(SPEECH_LANGUAGE) \
 	    --checkpoints $(CHECKPOINTS) --bundle $(BUNDLE) $(TRAINING)
 	$(MALLOC) $(PYTHON) scripts/build_bank.py --cache $(CACHE) --bundle $(BUNDLE)
+	-$(if $(wildcard models/pronunciations/$(SPEECH_LANGUAGE).tsv),$(LISTEN))
 	$(PYTHON) scripts/make_golden.py $(GOLDEN) --bundle $(BUNDLE)
 	@set -e; for file in $(COMMANDS); do \
 	    name=$$(basename $$file); name=$${name%%.*}; \

@@ -171,6 +171,10 @@ def _open(path: Path) -> _SequentialFile:
             f"{path}: is no audio that libsndfile can read ({error.error_string.rstrip('.')}); "
             "convert it to WAV, FLAC or Ogg, for instance with ffmpeg"
         ) from error
+    except TypeError as error:  # what is called .raw has no header to soundfile
+        raise AudioFileError(
+            f"{path}: raw PCM does not tell its rate; pipe it to standard input, or make it WAV"
+        ) from error
 
 
 def read_pcm(stream: BinaryIO, rate: int = SAMPLE_RATE, channels: int = 1) -> Iterator[Samples]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assistant.errors import AssistantError, UsageError
+from assistant.errors import AssistantError
 from assistant.training import corpora
 from assistant.training.extraction import Extraction
 from assistant.training.manifest import (
@@ -41,18 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    speech = parser.add_argument_group("speech (several may be given, and are mixed)")
-    for name, what in (
-        ("manifest", "JSON lines: path, text, speaker, corpus, seconds"),
-        ("librispeech", "folder with */speaker/chapter/*.trans.txt and .flac"),
-        ("common-voice", "folder of a language of a release: *.tsv and clips/"),
-        ("common-voice-1", "folder of the first release: cv-valid-*.csv, and clips beside"),
-        ("speech-commands", "folder with word/speaker_nohash_n.wav"),
-    ):
-        speech.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
-    speech.add_argument(
-        "--common-voice-table", default="validated", help="which .tsv (default: validated)"
-    )
+    corpora.add_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the cache")
     parser.add_argument(
         "--noise",
@@ -80,30 +69,12 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def gather(arguments: argparse.Namespace) -> list[corpora.Corpus]:
-    """Every corpus that was named."""
-    found = [corpora.manifest(path) for path in arguments.manifest]
-    found += [corpora.librispeech(folder) for folder in arguments.librispeech]
-    found += [
-        corpora.common_voice(folder, arguments.common_voice_table)
-        for folder in arguments.common_voice
-    ]
-    found += [corpora.common_voice_1(folder) for folder in arguments.common_voice_1]
-    found += [corpora.speech_commands(folder) for folder in arguments.speech_commands]
-    if not found:
-        raise UsageError(
-            "say which speech to extract: --manifest, --librispeech, --common-voice, "
-            "--common-voice-1 or --speech-commands"
-        )
-    return found
-
-
 def main() -> None:
     """Gather, split, extract."""
     arguments = parse_arguments()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     torch.set_num_threads(1)
-    found = gather(arguments)
+    found = corpora.named_in(arguments)
     every = [r for corpus in found for r in corpus.recordings]
     recordings = [r for r in every if r.seconds <= arguments.longest]
     split = split_by_speaker(recordings, percent_of=HELD_OUT_PERCENT)

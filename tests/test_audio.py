@@ -305,6 +305,13 @@ def test_what_is_no_recording(tmp_path: Path, make: Callable[[Path], Any], messa
     assert "\n" not in str(caught.value)
 
 
+def test_raw_pcm_in_a_file_tells_no_rate(tmp_path: Path) -> None:
+    path = tmp_path / "recording.RAW"
+    path.write_bytes(bytes(2_000))
+    with pytest.raises(AudioFileError, match="raw PCM does not tell its rate; pipe it"):
+        read_file(path)
+
+
 def test_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "private.wav"
     soundfile.write(path, noise(100), SAMPLE_RATE)

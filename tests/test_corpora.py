@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.errors import UsageError
+from assistant.errors import AudioFileError, UsageError
 from assistant.training import corpora
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
-from assistant.training.manifest import Split, split_by_speaker
+from assistant.training.manifest import Split, read_samples, split_by_speaker
 from assistant.training.rows import LogMelRows
 
 COLUMNS = 320
@@ -252,12 +252,15 @@ def test_what_a_corpus_lists_and_holds_no_sound_is_left_out(speech_commands, tmp
     found = corpora.speech_commands(speech_commands)
     assert found.left_out == (f"{empty} (empty)",)
     (tmp_path / "noise.wav").write_text("no sound")
-    paths = [found.recordings[0].path, tmp_path / "noise.wav"]
+    (tmp_path / "noise.raw").write_bytes(bytes(2_000))
+    paths = [found.recordings[0].path, tmp_path / "noise.wav", tmp_path / "noise.raw"]
     lines = [json.dumps({"path": str(p), "text": "one"}) + "\n" for p in paths]
     (tmp_path / "manifest.jsonl").write_text("".join(lines))
     corpus = corpora.manifest(tmp_path / "manifest.jsonl")
     assert [r.path for r in corpus.recordings] == paths[:1]
-    assert corpus.left_out == (f"{paths[1]} (empty or damaged)",)
+    assert corpus.left_out == tuple(f"{path} (empty or damaged)" for path in paths[1:])
+    with pytest.raises(AudioFileError, match=r"noise\.raw: raw PCM does not tell its rate; fetch"):
+        read_samples(paths[2])
 
 
 def test_what_a_stop_left_half_written_is_extracted_again(librispeech, tmp_path):

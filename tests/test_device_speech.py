@@ -19,7 +19,7 @@ from assistant.training.batch_augmentation import (
     root_mean_square,
 )
 from assistant.training.batches import Example
-from assistant.training.device_speech import CLEAN, DeviceSpeech
+from assistant.training.device_speech import CLEAN, DeviceSpeech, _from_files, _OnDevice
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.machine import own_device
@@ -78,6 +78,13 @@ def test_the_log_mel_is_that_of_a_cache(examples, tmp_path):
         # What is quietest is lost in float16 samples: a hundredth of the range of log-mel.
         assert (rows[:last] - expected[:last]).abs().mean() < 0.01
         assert rows[len(expected) :].abs().sum() == 0
+
+
+def test_a_device_keeps_what_a_processor_reads(examples):
+    chosen = [examples[2], examples[0]]
+    kept = _OnDevice(examples, CPU).gathered(chosen)
+    for one, other in zip(kept, _from_files(chosen), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_nothing_drawn_changes_nothing(examples):

@@ -11,12 +11,13 @@ from script_support import script_runner
 
 from assistant.bundle import Inventory
 from assistant.cli import main
-from assistant.errors import ConfigError, UsageError
+from assistant.errors import BundleError, ConfigError, UsageError
 from assistant.grammar.commands import load_commands
 from assistant.grammar.dictionary import read_dictionary
 from assistant.grammar.phonemes import Phonemizer
-from assistant.training.pronouncing import DICTIONARIES, pronounce
+from assistant.training.pronouncing import DICTIONARIES, pronounce, spoken_ways
 from assistant.training.respelling import PASSES, Correspondence
+from assistant.training.ways_heard import WAYS_HEARD, WaysHeard
 
 CMUDICT = """;;; a comment
 almond AA1 M AH0 N D
@@ -172,14 +173,39 @@ def test_commands_are_compiled_with_the_dictionary_beside_their_bundle(written, 
     assert ways("mild") == ["m aɪ l d", "m ɪ l d"]  # not "m aɪ l", which is too short to be told
 
 
+def test_ways_that_the_bundle_hardly_hears_are_left_out(written, tmp_path: Path):
+    folder = tmp_path / "shelf" / "mine"
+    inventory = Inventory(folder, "en-us", ("", *"ɔlməndʌɡɪ", "ɑː", "ɛ", "t"))
+    written(
+        "almond\tɑː m ə n d\nalmond\tʌ l m ə n d\nget\tɡ ɪ t\n",
+        f"shelf/{DICTIONARIES}/en-us.tsv",
+    )
+    words = ["almond", "get"]
+
+    def shares() -> dict[str, list[float]]:
+        found = spoken_ways(words, inventory)
+        return {word: [round(way.share, 3) for way in ways] for word, ways in found.items()}
+
+    assert shares() == {"almond": [0.333, 0.333, 0.333], "get": [0.5, 0.5]}
+    folder.mkdir()
+    heard = WaysHeard(0.0, -1.0, {"ɔ l>ɑː": 1.0986, "ɔ>ʌ": 0.0}, {"get": 15})
+    heard.write(folder / WAYS_HEARD)
+    assert shares() == {"almond": [0.2, 0.6, 0.2], "get": [1.0]}
+    (folder / WAYS_HEARD).write_text('{"bias": 1}')
+    with pytest.raises(
+        BundleError, match=r"ways_heard\.json is damaged: .*; fetch the bundle again"
+    ):
+        shares()
+
+
 def test_pronounce_shows_every_way_and_whose_it_is(
     written, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["pronounce", "Almond", "--json"]) == 0
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert shown == [
-        {"word": "almond", "phonemes": "ɔ l m ə n d", "source": "espeak-ng"},
-        {"word": "almond", "phonemes": "ɑː m ə n d", "source": "dictionary"},
+        {"word": "almond", "phonemes": "ɔ l m ə n d", "source": "espeak-ng", "share": 0.65},
+        {"word": "almond", "phonemes": "ɑː m ə n d", "source": "dictionary", "share": 0.35},
     ]
     source = written(
         "language: en\nintents: {milk: {data: [{sentences: ['almond milk']}]}}\n"
@@ -189,8 +215,8 @@ def test_pronounce_shows_every_way_and_whose_it_is(
     assert main(["pronounce", "--file", str(source)]) == 0
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert [[cell.strip() for cell in line if cell.strip()] for line in lines] == [
-        ["almond", "æ m ə n d", "yours"],
-        ["ɐ m ɛ n d", "yours"],
+        ["almond", "æ m ə n d", "yours", "50%"],
+        ["ɐ m ɛ n d", "yours", "50%"],
         ["milk", "m ɪ l k", "espeak-ng"],
     ]
 

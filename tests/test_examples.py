@@ -25,7 +25,7 @@ from assistant.training.compiler import compile_commands
 from assistant.training.examples import find_broken
 from assistant.training.intent_trainer import IntentTrainingConfig
 from assistant.training.posterior_bank import PosteriorBank
-from assistant.training.pronouncing import pronounce
+from assistant.training.pronouncing import ways_of
 from assistant.training.sentence_source import SentenceSource
 from assistant.types import ActionStatus, Hypothesis, Intent, Recognised, Rejection
 
@@ -321,12 +321,12 @@ def test_a_command_set_acts_as_its_files_say_unless_a_policy_is_named(
 
 def test_what_must_not_be_understood_is_spliced_and_compiled(bundle: Path, tmp_path: Path) -> None:
     commands = load_commands([write(tmp_path, TINY.replace("[dim the", "[mint the"))])
-    lexicon = pronounce(commands, read_inventory(bundle))
     bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
-    source = SentenceSource(commands, lexicon, bank)
+    ways = ways_of(commands, read_inventory(bundle))
+    source = SentenceSource(commands, ways, bank)
     refused = source.must_not(False, 1)
     assert (refused.intent, refused.reading) == (0, None)
-    spoken = sum(len(lexicon[word][0]) for word in ("mint", "the", "light"))
+    spoken = sum(len(ways[word][0].phonemes) for word in ("mint", "the", "light"))
     assert abs(len(refused.log_probs) - spoken) <= 2
     compile_commands([tmp_path / "mine.yaml"], bundle, tmp_path / "mine", BRIEF)
     compiled = read_commands(tmp_path / "mine", read_acoustic(bundle))

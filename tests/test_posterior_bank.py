@@ -17,7 +17,7 @@ from assistant.training.manifest import Recording, Split
 from assistant.training.mishearing import Mishearing, MishearingConfig
 from assistant.training.posterior_bank import PosteriorBank, Splicer, align, build_bank
 from assistant.training.posteriors import network_of
-from assistant.training.pronouncing import pronounce
+from assistant.training.pronouncing import ways_of
 from assistant.training.rows import LogMelRows
 from assistant.training.sentence_source import SentenceSource
 
@@ -81,7 +81,7 @@ def test_speech_of_one_kind_alone_stands_for_the_other(tmp_path, kind):
     tiny_bundle.write_bank(folder, noisy=np.full(tiny_bundle.BANKED, kind))
     bank = PosteriorBank.read(folder / "posterior_bank.safetensors")
     commands = load_commands([tmp_path / "commands.yaml"])
-    source = SentenceSource(commands, pronounce(commands, read_inventory(folder)), bank)
+    source = SentenceSource(commands, ways_of(commands, read_inventory(folder)), bank)
     for noisy in (False, True):
         assert len(source.other_speech(noisy, seed=1).log_probs)
         assert len(source.command(noisy, seed=1).log_probs)

@@ -2,7 +2,7 @@
 
     models/encoder/            config.yaml  encoder.safetensors  LICENSE  CARD.md
     models/en-us/              config.yaml  acoustic.safetensors  golden.safetensors
-                               posterior_bank.safetensors  CARD.md
+                               posterior_bank.safetensors  ways_heard.json  CARD.md
     models/en-us/commands/X/   config.yaml  intent.safetensors  network.json
                                base/ (the same as compiled, where X is adapted to a user)
 

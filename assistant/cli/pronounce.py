@@ -42,8 +42,9 @@ def command(
 ) -> None:
     """Show how words are said: by espeak-ng, by the dictionary of the language, or by you.
 
-    Commands are compiled with all of these ways, and whichever was heard counts. Where none is
-    how you say it, write yours under 'pronunciations' in the command file, in these phonemes.
+    Commands are compiled with all of these ways, and whichever was heard counts; how often each
+    is expected is learnt from recordings. Where none is how you say it, write yours under
+    'pronunciations' in the command file, in these phonemes.
     """
     screen = Screen()
     if not words and not file:
@@ -71,9 +72,12 @@ def command(
     for word in dict.fromkeys(asked or known):
         for number, way in enumerate(found[word]):
             phonemes = " ".join(inventory.phonemes[i] for i in way.phonemes)
+            share = round(way.share, 2)
             if json:
-                write_json(screen, {"word": word, "phonemes": phonemes, "source": way.source})
+                line = {"word": word, "phonemes": phonemes, "source": way.source, "share": share}
+                write_json(screen, line)
             else:
-                table.add_row("" if number else word, phonemes, way.source)
+                often = f"{share:.0%}" if len(found[word]) > 1 else ""
+                table.add_row("" if number else word, phonemes, way.source, often)
     if not json:
         screen.output.print(table)

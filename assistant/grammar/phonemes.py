@@ -12,7 +12,8 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import espeakng_loader
@@ -21,6 +22,15 @@ from ..errors import ConfigError
 from .wording import spoken_letters
 
 Pronunciation = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SaidTogether:
+    """A word of a sentence and how it is said there, or several that are said as one."""
+
+    words: tuple[str, ...]
+    phonemes: Pronunciation
+
 
 _CHARS_UTF8 = 1
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -65,6 +75,16 @@ class Phonemizer:
         """The phonemes of a whole sentence."""
         return tuple(phoneme for word in self.words(text) for phoneme in word)
 
+    def sentence(
+        self, words: Sequence[str], alone: Mapping[str, Pronunciation]
+    ) -> list[SaidTogether]:
+        """How words are said within a sentence; nothing where it cannot be told which says what.
+
+        Args:
+            alone: how each word is said by itself.
+        """
+        return _parted(words, self.words(" ".join(words)), alone)
+
     def pronunciations(
         self, words: Iterable[str], sentences: Iterable[Sequence[str]] = ()
     ) -> dict[str, tuple[Pronunciation, ...]]:
@@ -83,9 +103,9 @@ class Phonemizer:
             alone[word] = said
         within: dict[str, Counter[Pronunciation]] = {word: Counter() for word in alone}
         for sentence in sentences:
-            groups = self.words(" ".join(sentence))
-            for word, said in _aligned(sentence, groups, alone):
-                within[word][said] += 1
+            for together in self.sentence(sentence, alone):
+                if len(together.words) == 1:
+                    within[together.words[0]][together.phonemes] += 1
         lexicon = {}
         for word, said in alone.items():
             heard = within[word]
@@ -108,29 +128,29 @@ class Phonemizer:
         return cls._library
 
 
-def _aligned(
+def _parted(
     sentence: Sequence[str],
     groups: Sequence[Pronunciation],
-    alone: dict[str, Pronunciation],
-) -> list[tuple[str, Pronunciation]]:
-    """The words of a sentence with the groups that are theirs alone.
+    alone: Mapping[str, Pronunciation],
+) -> list[SaidTogether]:
+    """The words of a sentence with the groups that espeak-ng says of them.
 
-    espeak-ng may say two words as one group ("of the"); which ones is found by the lengths of the
-    pronunciations, by dynamic programming. Words in a joint group are left out.
+    It may say two words as one group ("of the"); which ones is found by the lengths of the
+    pronunciations, by dynamic programming.
     """
     sizes = [len(alone.get(word, ())) for word in sentence]
-    best: dict[tuple[int, int], tuple[float, list[tuple[str, Pronunciation]]]] = {(0, 0): (0.0, [])}
+    best: dict[tuple[int, int], tuple[float, list[SaidTogether]]] = {(0, 0): (0.0, [])}
     for group, said in enumerate(groups):
         for word in range(len(sentence)):
             if (group, word) not in best:
                 continue
-            cost, pairs = best[group, word]
+            cost, parts = best[group, word]
             for taken in range(1, min(3, len(sentence) - word) + 1):
                 total = cost + abs(len(said) - sum(sizes[word : word + taken])) + 0.5 * (taken - 1)
                 key = (group + 1, word + taken)
                 if key not in best or total < best[key][0]:
-                    single = [(sentence[word], said)] if taken == 1 else []
-                    best[key] = (total, pairs + single)
+                    together = SaidTogether(tuple(sentence[word : word + taken]), said)
+                    best[key] = (total, [*parts, together])
     return best.get((len(groups), len(sentence)), (0.0, []))[1]
 
 

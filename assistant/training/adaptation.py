@@ -185,7 +185,7 @@ def _foreign(engine: Engine) -> list[Tensor]:
         compiled.slots,
         compiled.source_hash,
     )
-    source = SentenceSource(commands, compiled.lexicon, PosteriorBank.read(path))
+    source = SentenceSource(commands, {}, PosteriorBank.read(path))
     drawn = [source.other_speech(i % 2 == 1, i).log_probs for i in range(FOREIGN)]
     return [log_probs for log_probs in drawn if len(log_probs)]
 

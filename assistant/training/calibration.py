@@ -22,6 +22,7 @@ from ..intent import IntentDecoder
 from ..nn.intent_model import IntentModel
 from .forked import spread
 from .intent_trainer import IntentTrainingConfig
+from .logistic import logistic_regression
 from .posterior_bank import PosteriorBank
 from .rows import ROWS_PER_SECOND
 from .sentence_source import SentenceSource
@@ -78,7 +79,7 @@ def calibrate(
     rate = float(is_right[is_command].mean())
     # A command misread as another is no reason to refuse it less: it is left out.
     used = is_right | ~is_command
-    return _logistic_regression(matrix[used], is_right[used]), rate
+    return _fitted(matrix[used], is_right[used]), rate
 
 
 def measure_false_alarms(
@@ -130,15 +131,10 @@ def _stretches(bank: PosteriorBank, rng: np.random.Generator) -> Iterator[tuple[
             begin += length
 
 
-def _logistic_regression(evidence: np.ndarray, right: np.ndarray) -> Calibration:
-    """Regularised logistic regression by Newton's method (Hastie et al. 2009, 4.4.1)."""
+def _fitted(evidence: np.ndarray, right: np.ndarray) -> Calibration:
+    """The confidence that tells right readings by their evidence."""
     scale = evidence.std(axis=0) + 1e-6
-    x = np.column_stack([evidence / scale, np.ones(len(evidence))])
-    weights = np.zeros(x.shape[1])
-    ridge = np.diag([1.0] * evidence.shape[1] + [1e-3])
-    for _ in range(30):
-        probability = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        gradient = x.T @ (probability - right) + ridge @ weights
-        hessian = (x * (probability * (1 - probability))[:, None]).T @ x + ridge
-        weights -= np.linalg.solve(hessian, gradient)
+    columns = np.column_stack([evidence / scale, np.ones(len(evidence))])
+    ridge = np.array([1.0] * evidence.shape[1] + [1e-3])
+    weights = logistic_regression(columns, right.astype(float), ridge)
     return Calibration(tuple(float(w) for w in weights[:-1] / scale), float(weights[-1]))

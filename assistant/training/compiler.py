@@ -18,7 +18,7 @@ from .calibration import calibrate, measure_false_alarms, new_decoder, with_thre
 from .examples import HeardExamples, check_examples, hear_examples
 from .intent_trainer import IntentTrainingConfig, new_intent_model, train_intent_model
 from .posterior_bank import PosteriorBank
-from .pronouncing import check_language, pronounce, warn_of_unused
+from .pronouncing import check_language, lexicon_of, warn_of_unused, ways_of
 from .sentence_source import SentenceSource
 
 
@@ -65,10 +65,11 @@ def compile_commands(
     check_examples(commands)
     progress(0.01, "pronunciations")
     warn_of_unused(commands)
-    lexicon = pronounce(commands, acoustic.inventory)
+    ways = ways_of(commands, acoustic.inventory)
+    lexicon = lexicon_of(ways)
     progress(0.03, "splicing")
     bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
-    source = SentenceSource(commands, lexicon, bank)
+    source = SentenceSource(commands, ways, bank)
     torch.manual_seed(config.seed)
     model = new_intent_model(commands, len(acoustic.phonemes), IntentConfig())
     exact_lstm = train_intent_model(

@@ -7,6 +7,7 @@ that one who is in two corpora is held out of both.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import soundfile
 
 from ..errors import UsageError
-from .manifest import Recording, read_manifest
+from .manifest import UNREADABLE, Recording, read_manifest, unreadable
 
 COMMON_VOICE_COLUMNS = ("client_id", "path", "sentence")
 """What is read of a table of Common Voice, by the names in its first line."""
@@ -44,6 +45,43 @@ class Corpus:
         if self.left_out:
             line += f"; {len(self.left_out)} left out, the first of them {self.left_out[0]}"
         return line
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options by which scripts are told which speech there is; `named_in` reads them."""
+    speech = parser.add_argument_group("speech (several may be given, and are mixed)")
+    for name, what in (
+        ("manifest", "JSON lines: path, text, speaker, corpus, seconds"),
+        ("librispeech", "folder with */speaker/chapter/*.trans.txt and .flac"),
+        ("common-voice", "folder of a language of a release: *.tsv and clips/"),
+        ("common-voice-1", "folder of the first release: cv-valid-*.csv, and clips beside"),
+        ("speech-commands", "folder with word/speaker_nohash_n.wav"),
+    ):
+        speech.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
+    speech.add_argument(
+        "--common-voice-table", default="validated", help="which .tsv (default: validated)"
+    )
+
+
+def named_in(arguments: argparse.Namespace) -> list[Corpus]:
+    """Every corpus that was named.
+
+    Raises:
+        UsageError: none was, or one is not of its layout or holds nothing.
+    """
+    found = [manifest(path) for path in arguments.manifest]
+    found += [librispeech(folder) for folder in arguments.librispeech]
+    found += [
+        common_voice(folder, arguments.common_voice_table) for folder in arguments.common_voice
+    ]
+    found += [common_voice_1(folder) for folder in arguments.common_voice_1]
+    found += [speech_commands(folder) for folder in arguments.speech_commands]
+    if not found:
+        raise UsageError(
+            "say which speech: --manifest, --librispeech, --common-voice, --common-voice-1 or "
+            "--speech-commands"
+        )
+    return found
 
 
 def manifest(path: Path) -> Corpus:
@@ -194,8 +232,8 @@ def _measured(
             continue
         try:
             seconds = soundfile.info(path).duration
-        except soundfile.LibsndfileError as error:
-            left_out.append(f"{path} (damaged: {error.error_string})")
+        except UNREADABLE as error:
+            left_out.append(f"{path} (damaged: {unreadable(error)})")
             continue
         if seconds > 0:
             recordings.append(Recording(path, text, speaker, corpus, seconds))

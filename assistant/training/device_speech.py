@@ -2,7 +2,8 @@
 
 Thirty hours are 3.5 GB of samples. Batches are gathered, augmented and made log-mel where they are
 learnt from, so that nothing waits for a processor or a disk; a teacher hears what its student
-hears, at the same speed but clean.
+hears, at the same speed but clean. A processor reads them from the files of the cache, which are
+mapped: in its memory once, for however many processes.
 """
 
 from __future__ import annotations
@@ -37,29 +38,20 @@ class DeviceSpeech:
         augmenter: BatchAugmenter,
         teacher: nn.Module | None = None,
     ) -> None:
-        """Bring the first copy of all examples to the device.
+        """Bring the first copy of all examples to the device, if it has memory of its own.
 
         Args:
             teacher: log-mel rows and lengths to log-posteriors; None learns from texts alone.
         """
         self.device, self.augmenter, self.teacher = device, augmenter, teacher
         self.log_mel = LogMel(FeatureConfig(), device)
-        self._begins: dict[CachedUtterance, int] = {}
-        size = (sum(e.length for e in examples), SAMPLES_PER_ROW)
-        # Filled piece by piece: there is never a second copy of hours of speech in memory.
-        self._rows = torch.empty(size, dtype=torch.float16, device=device)
-        begin = 0
-        for example in examples:
-            cache, utterance = example.copies[0]
-            self._begins[utterance] = begin
-            samples = torch.from_numpy(np.array(cache.rows(utterance)))
-            self._rows[begin : begin + utterance.length] = samples.to(device)
-            begin += utterance.length
+        on_cpu = device.type == "cpu"
+        self._gathered = _from_files if on_cpu else _OnDevice(examples, device).gathered
 
     @torch.no_grad()
     def draw(self, examples: Sequence[Example], rng: np.random.Generator | None) -> Batch:
         """A batch of log-mel rows; without a generator of clean speech, and without a teacher."""
-        speech, lengths = self._gathered([e.copies[0][1] for e in examples])
+        speech, lengths = self._gathered(examples)
         teacher = None
         if rng is not None:
             speech, lengths = self.augmenter.at_another_speed(speech, lengths, rng)
@@ -74,16 +66,6 @@ class DeviceSpeech:
             factors = torch.where(kept, 1.0, draw.uniform(self.augmenter.config.vocal_tract))
             return labelled(self._log_mel(speech, rows, factors), rows, examples, teacher)
         return labelled(self._log_mel(speech, rows), rows, examples)
-
-    def _gathered(self, utterances: Sequence[CachedUtterance]) -> tuple[Tensor, Tensor]:
-        """Samples (B, N), silent where an utterance is over, and lengths (B,) in samples."""
-        lengths = torch.tensor([u.length for u in utterances])
-        begins = torch.tensor([self._begins[u] for u in utterances])
-        offsets = torch.arange(int(lengths.max()))
-        places = (begins[:, None] + offsets).clamp(max=len(self._rows) - 1).to(self.device)
-        inside = (offsets < lengths[:, None]).to(self.device)
-        samples = self._rows[places].float() * inside[:, :, None]
-        return samples.flatten(1), lengths * SAMPLES_PER_ROW
 
     def _log_mel(self, speech: Tensor, rows: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, T, 4 · bins), normalised as `FeatureExtractor.full_context` does; 0 for padding.
@@ -109,3 +91,40 @@ def _of_length(speech: Tensor, samples: int) -> Tensor:
     """(B, N) cut or padded with silence to (B, samples)."""
     missing = max(0, samples - speech.shape[1])
     return torch.nn.functional.pad(speech, (0, missing))[:, :samples]
+
+
+class _OnDevice:
+    """The first copy of all examples in a device's memory."""
+
+    def __init__(self, examples: Sequence[Example], device: torch.device) -> None:
+        self._device = device
+        self._begins: dict[CachedUtterance, int] = {}
+        size = (sum(e.length for e in examples), SAMPLES_PER_ROW)
+        # Filled piece by piece: there is never a second copy of hours of speech in memory.
+        self._rows = torch.empty(size, dtype=torch.float16, device=device)
+        begin = 0
+        for example in examples:
+            cache, utterance = example.copies[0]
+            self._begins[utterance] = begin
+            samples = torch.from_numpy(np.array(cache.rows(utterance)))
+            self._rows[begin : begin + utterance.length] = samples.to(device)
+            begin += utterance.length
+
+    def gathered(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+        """Samples (B, N), silent where an utterance is over, and lengths (B,) in samples."""
+        lengths = torch.tensor([e.length for e in examples])
+        begins = torch.tensor([self._begins[e.copies[0][1]] for e in examples])
+        offsets = torch.arange(int(lengths.max()))
+        places = (begins[:, None] + offsets).clamp(max=len(self._rows) - 1).to(self._device)
+        inside = (offsets < lengths[:, None]).to(self._device)
+        samples = self._rows[places].float() * inside[:, :, None]
+        return samples.flatten(1), lengths * SAMPLES_PER_ROW
+
+
+def _from_files(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+    """What `_OnDevice.gathered` gives, from the files of the cache."""
+    first = [e.copies[0] for e in examples]
+    rows = [torch.from_numpy(np.array(cache.rows(utterance))) for cache, utterance in first]
+    lengths = torch.tensor([len(one) for one in rows])
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    return padded.float().flatten(1), lengths * SAMPLES_PER_ROW

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def _seconds(path: Path) -> float:
     """As the header says; 0 where there is no such recording, which is told where it is read."""
     try:
         return float(soundfile.info(path).duration)
-    except soundfile.LibsndfileError:
+    except UNREADABLE:
         return 0.0
 
 
@@ -156,11 +156,14 @@ def split_by_speaker(
         if r.speaker and _bucket(r.speaker) < shares.get(r.corpus, percent)
     }
     return Split(
-        training=tuple(
-            r for r in listed if r.speaker not in held_out and not _has_test_voice(r.speaker)
-        ),
+        training=tuple(trained_on(listed, held_out)),
         held_out=tuple(r for r in listed if r.speaker in held_out),
     )
+
+
+def trained_on(recordings: Iterable[Recording], held_out: Container[str]) -> list[Recording]:
+    """Recordings of everybody else, without the voices kept for tests."""
+    return [r for r in recordings if r.speaker not in held_out and not _has_test_voice(r.speaker)]
 
 
 def _bucket(speaker: str) -> int:
@@ -179,8 +182,8 @@ def read_samples(path: Path) -> Samples:
     """
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        why = error.error_string.rstrip(".") if path.is_file() else "there is no such recording"
+    except UNREADABLE as error:
+        why = unreadable(error) if path.is_file() else "there is no such recording"
         raise AudioFileError(f"{path}: {why}; fetch it again or leave it out") from error
     if not len(samples):
         raise AudioFileError(f"{path}: holds no sound; fetch it again or leave it out")
@@ -188,6 +191,16 @@ def read_samples(path: Path) -> Samples:
     if rate != SAMPLE_RATE:
         mono = AF.resample(mono, rate, SAMPLE_RATE)
     return np.ascontiguousarray(mono.numpy(), dtype=np.float32)
+
+
+UNREADABLE = (soundfile.LibsndfileError, TypeError)
+"""What soundfile raises of files it cannot read; of raw PCM it wants to be told the rate."""
+
+
+def unreadable(error: Exception) -> str:
+    """Why soundfile cannot read a file."""
+    said: str = getattr(error, "error_string", "raw PCM does not tell its rate")
+    return said.rstrip(".")
 
 
 def audio_files(folders: Sequence[Path]) -> list[Path]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..bundle import Inventory, Lexicon
 from ..errors import ConfigError
 from ..grammar.commands import CommandSet
-from ..grammar.dictionary import Dictionary, read_dictionary
+from ..grammar.dictionary import read_dictionary
 from ..grammar.phonemes import Phonemizer, Pronunciation
 from ..grammar.pronunciations import Way
 from ..grammar.sampling import sample_sentence
 from ..grammar.wording import language_family
+from .ways_heard import WAYS_HEARD, WaysHeard
 
 DICTIONARIES = "pronunciations"
 """Folder beside the bundles, with a file for each language that has one."""
@@ -23,6 +24,8 @@ FEWEST_PHONEMES = 4
 """What a dictionary leaves of a word at least, if espeak-ng says so many."""
 CARRIER_SENTENCES = 1500
 """Sentences drawn to hear how words are said within them."""
+RAREST = 0.1
+"""Share of a dictionary's way below which nobody is expected to say it."""
 
 YOURS, ESPEAK, DICTIONARY = "yours", "espeak-ng", "dictionary"
 """Who says a word in some way."""
@@ -53,17 +56,32 @@ class SpokenWay:
     """Columns of the posteriors."""
     source: str
     """Who says it so: `YOURS`, `ESPEAK` or `DICTIONARY`."""
+    share: float
+    """How often it is said for this word; all ways together 1."""
+
+
+SpokenWays = Mapping[str, Sequence[SpokenWay]]
+"""All ways to say each word."""
 
 
 def pronounce(commands: CommandSet, inventory: Inventory) -> Lexicon:
     """The pronunciations of every word of a command set; see `spoken_ways`."""
-    ways = spoken_ways(words_of(commands), inventory, commands)
+    return lexicon_of(ways_of(commands, inventory))
+
+
+def ways_of(commands: CommandSet, inventory: Inventory) -> SpokenWays:
+    """The ways to say every word of a command set; see `spoken_ways`."""
+    return spoken_ways(words_of(commands), inventory, commands)
+
+
+def lexicon_of(ways: SpokenWays) -> Lexicon:
+    """The ways of words, however often each is said."""
     return {word: [way.phonemes for way in listed] for word, listed in ways.items()}
 
 
 def spoken_ways(
     words: Sequence[str], inventory: Inventory, commands: CommandSet | None = None
-) -> dict[str, list[SpokenWay]]:
+) -> SpokenWays:
     """All ways to say words: the user's own, else what espeak-ng and a dictionary say.
 
     Args:
@@ -82,22 +100,24 @@ def spoken_ways(
     found: dict[str, list[SpokenWay]] = {}
     for word in words:
         if word in own:
-            ids = [
-                (own_phonemes(way, word, inventory, phonemizer), YOURS) for way in own[word].ways
-            ]
+            ways = own[word].ways
+            listed = [(own_phonemes(w, word, inventory, phonemizer), YOURS, 1.0) for w in ways]
         else:
-            ids = [(inventory.phoneme_ids(way), ESPEAK) for way in said[word]]
-            ids += [(inventory.phoneme_ids(way), DICTIONARY) for way in further.get(word, ())]
-        first: dict[tuple[int, ...], str] = {}
-        for way, source in ids:
-            if way:
-                first.setdefault(way, source)
+            others = further.get(word, {})
+            each = (1 - sum(others.values())) / len(said[word])
+            listed = [(inventory.phoneme_ids(way), ESPEAK, each) for way in said[word]]
+            listed += [(inventory.phoneme_ids(w), DICTIONARY, share) for w, share in others.items()]
+        first: dict[tuple[int, ...], SpokenWay] = {}
+        for columns, source, share in listed:
+            if columns:
+                first.setdefault(columns, SpokenWay(columns, source, share))
         if not first:
             raise ConfigError(
                 f"'{word}' has no pronunciation that {inventory.folder} knows; add one under "
                 f"'pronunciations'"
             )
-        found[word] = [SpokenWay(way, source) for way, source in first.items()]
+        total = sum(way.share for way in first.values())
+        found[word] = [replace(way, share=way.share / total) for way in first.values()]
     return found
 
 
@@ -106,24 +126,45 @@ def _carriers(commands: CommandSet) -> list[tuple[str, ...]]:
     return [sample_sentence(commands.network, rng).words for _ in range(CARRIER_SENTENCES)]
 
 
-def further_ways(inventory: Inventory, said: Mapping[str, Sequence[Pronunciation]]) -> Dictionary:
+def dictionary_of(inventory: Inventory) -> Path:
+    """Where the dictionary of a bundle's language is, if it has one."""
+    return inventory.folder.parent / DICTIONARIES / f"{inventory.language}.tsv"
+
+
+def further_ways(
+    inventory: Inventory, said: Mapping[str, Sequence[Pronunciation]]
+) -> dict[str, dict[Pronunciation, float]]:
     """What the dictionary of a bundle's language says of words, besides what is said of them.
 
-    What is another word's already is left out: nobody is to be taken for another word. So is what
-    makes a short word shorter still ("don't" without its t), for it is found in anything.
+    Each with its share of how often the word is said, as the bundle's `WaysHeard` has it; ways with
+    less than `RAREST` are left out. Where nobody listened for them, all ways are equal. What is
+    another word's already is left out: nobody is to be taken for another word. So is what makes a
+    short word shorter still ("don't" without its t), for it is found in anything.
 
     Raises:
         ConfigError: the dictionary is damaged.
+        BundleError: what the bundle knows of its ways is.
     """
-    path = inventory.folder.parent / DICTIONARIES / f"{inventory.language}.tsv"
+    path, listened = dictionary_of(inventory), inventory.folder / WAYS_HEARD
     if not path.exists():
         return {}
+    heard = WaysHeard.read(listened) if listened.exists() else None
     taken = {way for ways in said.values() for way in ways}
-    fewest = {word: min(FEWEST_PHONEMES, *map(len, ways)) for word, ways in said.items()}
-    return {
-        word: tuple(way for way in ways if way not in taken and len(way) >= fewest[word])
-        for word, ways in read_dictionary(path, said).items()
-    }
+    further: dict[str, dict[Pronunciation, float]] = {}
+    for word, ways in read_dictionary(path, said).items():
+        usual = said[word]
+        fewest = min(FEWEST_PHONEMES, *map(len, usual))
+        odds = {
+            way: max(heard.odds(word, one, way) for one in usual) if heard else 1 / len(usual)
+            for way in ways
+            if way not in taken and len(way) >= fewest
+        }
+        total = 1 + sum(odds.values())
+        shares = {way: one / total for way, one in odds.items()}
+        if heard:
+            shares = {way: share for way, share in shares.items() if share >= RAREST}
+        further[word] = shares
+    return further
 
 
 def warn_of_unused(commands: CommandSet) -> None:

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bundle import Lexicon
 from ..grammar.commands import CommandSet
 from ..grammar.network import SlotAssignment
 from ..grammar.sampling import sample_negative, sample_sentence
 from ..types import SlotValue
 from .mishearing import Mishearing
 from .posterior_bank import PosteriorBank, Splicer
+from .pronouncing import SpokenWays
 
 IGNORED = -100
 """A target that is not known, and costs nothing."""
@@ -46,10 +46,12 @@ class SplicedUtterance:
 class SentenceSource:
     """Draws spliced utterances of a command set, commands and negatives."""
 
-    def __init__(self, commands: CommandSet, lexicon: Lexicon, bank: PosteriorBank) -> None:
+    def __init__(self, commands: CommandSet, ways: SpokenWays, bank: PosteriorBank) -> None:
+        """ways: how the words of the sentences are said; each is drawn as often as it is."""
         self.commands = commands
-        self.lexicon = lexicon
         self.bank = bank
+        self._ways = {word: [way.phonemes for way in listed] for word, listed in ways.items()}
+        self._shares = {word: [way.share for way in listed] for word, listed in ways.items()}
         self.splicer = Splicer(bank)
         self.value_index = {
             SlotAssignment(slot, value): (number, 1 + place)
@@ -124,7 +126,7 @@ class SentenceSource:
         return drawn
 
     def say(self, words: Sequence[str], noisy: bool, seed: int) -> Tensor:
-        """(T, P) log-posteriors of words of the lexicon; no rows where the bank lacks them all."""
+        """(T, P) log-posteriors of words; no rows where the bank lacks all of their phonemes."""
         return self._splice(words, [None] * len(words), noisy, seed, misheard=False)[0]
 
     def calibration_negative(self, number: int, noisy: bool, seed: int) -> SplicedUtterance:
@@ -152,8 +154,8 @@ class SentenceSource:
         phonemes: list[int] = []
         said_by_phoneme: list[tuple[int, int] | None] = []
         for word, value in zip(words, said, strict=True):
-            variants = self.lexicon[word]
-            chosen = variants[int(rng.integers(len(variants)))]
+            ways = self._ways[word]
+            chosen = ways[int(rng.choice(len(ways), p=self._shares[word]))]
             phonemes += chosen
             said_by_phoneme += [value] * len(chosen)
         if misheard:
