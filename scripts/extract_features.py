@@ -32,6 +32,8 @@ from assistant.training.rows import LogMelRows, SampleRows
 
 HELD_OUT_PERCENT = {"common_voice_17": 40, "common_voice_18": 40}
 """Common Voice's newest speakers are the test: they cannot be among the clips without speaker."""
+LONGEST_SECONDS = 21.0
+"""At the slowest speed, and that slowed once more in training (`--augment`), it is 29."""
 REPORT_EVERY_S = 60.0
 """Seconds between lines of progress where there is no terminal."""
 
@@ -66,7 +68,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--longest", type=float, default=20.0, help="seconds; longer ones are left out"
     )
-    return parser.parse_args()
+    found = parser.parse_args()
+    if found.longest > LONGEST_SECONDS:
+        parser.error(f"--longest: an encoder hears 30 s; give at most {LONGEST_SECONDS:g}")
+    return found
 
 
 def main() -> None:

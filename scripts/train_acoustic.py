@@ -61,6 +61,18 @@ DRAWS = {
 and many accents are what users have, and what there is least of."""
 
 
+def drawn(text: str) -> tuple[str, float]:
+    """A corpus and the times that its utterances are drawn, from "corpus=times"."""
+    corpus, _, times = text.rpartition("=")
+    try:
+        found = float(times)
+    except ValueError:
+        found = -1.0
+    if not corpus or not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not like common_voice=2")
+    return corpus, found
+
+
 def plain_fields(config: type) -> list[Field]:
     """The fields of a configuration that are options of the command line: numbers and names."""
     return [f for f in fields(config) if isinstance(f.default, int | float | str)]
@@ -131,6 +143,15 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         help="corpora whose held-out error is logged by itself, not with the family's: people of\n"
         "theirs may be among the clips that are trained on without a speaker's name",
     )
+    parser.add_argument(
+        "--draws",
+        type=drawn,
+        nargs="*",
+        default=[],
+        metavar="CORPUS=TIMES",
+        help="times that an utterance of a corpus is drawn in a pass, by what its name begins\n"
+        "with; besides, or in the place of: " + " ".join(f"{c}={n:g}" for c, n in DRAWS.items()),
+    )
     parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
     parser.add_argument(
         "--rarest",
@@ -174,7 +195,7 @@ def main() -> None:
         columns,
         arguments.language,
         inventory,
-        DRAWS,
+        DRAWS | dict(arguments.draws),
         arguments.rarest,
         arguments.teacher,
         arguments.apart,

@@ -1,12 +1,13 @@
 """Speech kept on the device that trains: as it is in a cache, and what is drawn of it."""
 
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from script_support import script_runner
+from script_support import load_script, script_runner
 from torch.nn.functional import pad
 
 from assistant.bundle import read_acoustic
@@ -192,7 +193,7 @@ def test_levels_are_those_of_what_was_said():
     )
 
 
-def test_the_scripts_train_on_samples(tmp_path, monkeypatch):
+def test_the_scripts_train_on_samples(tmp_path, monkeypatch, capsys):
     """What a GPU does, on a processor: samples cached, heard anew, a bundle that can be read."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cache, bundle = tmp_path / "cache", tmp_path / "bundle"
@@ -210,10 +211,21 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch):
     run("train_acoustic", *train, "--bundle", tmp_path / "taught", *teacher)
     assert read_acoustic(tmp_path / "taught").phonemes == read_acoustic(bundle).phonemes
 
+    with pytest.raises(SystemExit):
+        run("extract_features", "--manifest", manifest, "--output", cache, "--longest", 30)
+    assert "an encoder hears 30 s; give at most 21" in capsys.readouterr().err
     with pytest.raises(UsageError, match="640 columns, not 320"):
         run("train_acoustic", *[a for a in train if a != "--samples"], "--bundle", bundle)
     with pytest.raises(SystemExit):
         run("train_acoustic", *train, "--bundle", bundle, "--augment")
+
+
+def test_how_often_a_corpus_is_drawn_is_said_with_a_number(monkeypatch):
+    script = load_script("train_acoustic", monkeypatch)
+    assert script.drawn("common_voice=0.5") == ("common_voice", 0.5)
+    for text in ("common_voice", "=2", "mine=often", "mine=-1", "mine=inf", "mine=nan"):
+        with pytest.raises(ArgumentTypeError, match="is not like common_voice=2"):
+            script.drawn(text)
 
 
 def test_every_process_has_a_gpu_of_its_own(monkeypatch):

@@ -2,7 +2,7 @@
 
 A dictionary says that "get" is said ɡ ɛ t and ɡ ɪ t, not how often. A bundle has learnt from texts
 as espeak-ng says them, and hears a word that it met often as espeak-ng says it, whoever speaks;
-"almond", which it never met, it hears as it is said. So the odds of a further way are told by the
+"almond", which it met once, it hears as it is said. So the odds of a further way are told by the
 times that the word was met in training and by what the way changes, learnt from recordings of
 people who were held out: a logistic regression on the likelihood of their sentences with the word
 said one way and the other.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import chain
 from pathlib import Path
@@ -46,7 +46,7 @@ class WaysHeard:
 
     bias: float
     familiarity: float
-    """For each doubling of the times that the word was met in training, and one more."""
+    """For each doubling of one more than the times that the word was met in training."""
     changes: Mapping[str, float]
     """For each change of phonemes, as "æ>ɛ"."""
     times_met: Mapping[str, int] = field(repr=False)
@@ -79,7 +79,7 @@ class WaysHeard:
     def write(self, path: Path) -> None:
         """Write it as JSON, the same text for the same figures."""
         rounded = {change: round(weight, 3) for change, weight in sorted(self.changes.items())}
-        content = asdict(self) | {
+        content = {
             "bias": round(self.bias, 3),
             "familiarity": round(self.familiarity, 3),
             "changes": rounded,
