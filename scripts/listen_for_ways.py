@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -25,15 +24,12 @@ from rich.progress import Progress
 
 from assistant.bundle import read_acoustic
 from assistant.errors import AssistantError, UsageError
-from assistant.grammar.dictionary import Dictionary, read_dictionary
+from assistant.grammar.dictionary import read_dictionary
 from assistant.nn.precision import fastest
 from assistant.training import corpora
-from assistant.training.acoustic_evaluation import BATCH_SECONDS, Evaluator, choose
-from assistant.training.batches import like_lengths
+from assistant.training.acoustic_evaluation import Condition, Evaluator, choose
 from assistant.training.manifest import (
     HELD_OUT_SPEAKERS,
-    Recording,
-    read_samples,
     read_speakers,
     trained_on,
 )
@@ -69,14 +65,16 @@ def main() -> None:
     listened_to = choose(recordings, set(held_out), arguments.at_most)
     if world > 1:
         dist.init_process_group("gloo")
-    evaluator = Evaluator(bundle)
+    evaluator, listener = Evaluator(bundle), Listener(bundle.inventory, dictionary)
     mine: list[Occurrence] = []
     with Progress(disable=rank > 0, refresh_per_second=0.5) as progress:
         share = listened_to[rank::world]
         task = progress.add_task("listening", total=sum(r.seconds for r in share))
-        for batch, heard in listen(evaluator, dictionary, share):
-            mine += heard
-            progress.advance(task, sum(r.seconds for r in batch))
+        with fastest():
+            for batch in evaluator.heard(share, Condition("clean")):
+                for recording, log_probs in batch:
+                    mine += listener.occurrences(recording.text, log_probs)
+                progress.advance(task, sum(recording.seconds for recording, _ in batch))
     everything = gathered(mine)
     if rank == 0:
         if len(everything) < FEWEST_OCCURRENCES:
@@ -114,21 +112,6 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--at-most", type=int, default=1000, help="recordings a corpus at most")
     return parser.parse_args()
-
-
-def listen(
-    evaluator: Evaluator, dictionary: Dictionary, recordings: Sequence[Recording]
-) -> Iterator[tuple[list[Recording], list[Occurrence]]]:
-    """Recordings of like length at a time, and what was heard in them."""
-    listener = Listener(evaluator.bundle.inventory, dictionary)
-    for group in like_lengths([r.seconds for r in recordings], BATCH_SECONDS):
-        batch = [recordings[i] for i in group]
-        with fastest():
-            log_probs = evaluator.log_probs([read_samples(r.path) for r in batch])
-        heard: list[Occurrence] = []
-        for recording, one in zip(batch, log_probs, strict=True):
-            heard += listener.occurrences(recording.text, one)
-        yield batch, heard
 
 
 def gathered(mine: list[Occurrence]) -> list[Occurrence]:

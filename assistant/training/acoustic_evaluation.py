@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,20 +119,25 @@ class Evaluator:
     ) -> BySpeaker:
         """Errors by speaker; `advance` is told the seconds of audio done after every batch."""
         found: BySpeaker = defaultdict(lambda: ErrorRate(0, 0))
+        for batch in self.heard(recordings, condition):
+            for recording, log_probs in batch:
+                said = self._phonemizer.phonemes(recording.text)
+                reference = self.bundle.phoneme_ids(said)
+                found[recording.speaker] += phoneme_error(greedy_phonemes(log_probs), reference)
+            advance(sum(recording.seconds for recording, _ in batch))
+        return dict(found)
+
+    def heard(
+        self, recordings: Sequence[Recording], condition: Condition
+    ) -> Iterator[list[tuple[Recording, Tensor]]]:
+        """Recordings and their log-posteriors (T, P), those of like length at a time."""
         ordered = sorted(recordings, key=lambda r: (r.seconds, str(r.path)))
         for group in like_lengths([r.seconds for r in ordered], BATCH_SECONDS):
             batch = [ordered[i] for i in group]
             samples = [
                 degrade(read_samples(r.path), condition, self.noises, r.path.name) for r in batch
             ]
-            for recording, log_probs in zip(
-                batch, self.log_probs(samples, condition.block), strict=True
-            ):
-                said = self._phonemizer.phonemes(recording.text)
-                reference = self.bundle.phoneme_ids(said)
-                found[recording.speaker] += phoneme_error(greedy_phonemes(log_probs), reference)
-            advance(sum(r.seconds for r in batch))
-        return dict(found)
+            yield list(zip(batch, self.log_probs(samples, condition.block), strict=True))
 
     def log_probs(self, samples: Sequence[Samples], block: Block | None = None) -> list[Tensor]:
         """Log-posteriors (T, P) of each recording, at full context or in blocks."""

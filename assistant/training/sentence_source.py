@@ -22,7 +22,7 @@ from ..grammar.sampling import sample_negative, sample_sentence
 from ..types import SlotValue
 from .mishearing import Mishearing
 from .posterior_bank import PosteriorBank, Splicer
-from .pronouncing import SpokenWays
+from .pronouncing import SpokenWays, lexicon_of
 
 IGNORED = -100
 """A target that is not known, and costs nothing."""
@@ -50,7 +50,7 @@ class SentenceSource:
         """ways: how the words of the sentences are said; each is drawn as often as it is."""
         self.commands = commands
         self.bank = bank
-        self._ways = {word: [way.phonemes for way in listed] for word, listed in ways.items()}
+        self._ways = lexicon_of(ways)
         self._shares = {word: [way.share for way in listed] for word, listed in ways.items()}
         self.splicer = Splicer(bank)
         self.value_index = {
