@@ -7,6 +7,14 @@ Wortsman et al. 2022, arXiv 2109.01903). Low-rank updates, of any ranks, are mix
 that they stand for, and kept in the largest rank. Held out of the mix is who is held out of every
 bundle: its held_out_speakers.txt names those alone. The bank, the golden tensors and the commands
 of the output are to be made anew.
+
+    python scripts/average_bundles.py models/pt-br models/en-us before/en-us --weights 1 0.3 -0.3 \\
+        --encoder-alone --output runs/pt-br
+
+What one language has learnt, added to another: Portuguese was trained on from an English bundle,
+which has learnt more since; a part of that comes to its encoder without any training (task
+arithmetic, Ilharco et al. 2023, arXiv 2212.04089). The acoustic model, its phonemes and who is held
+out are those of the first bundle.
 """
 
 from __future__ import annotations
@@ -20,6 +28,8 @@ from pathlib import Path
 import torch
 
 from assistant.bundle import Weights, read_acoustic_weights, write_acoustic_weights
+from assistant.bundle.acoustic import ENCODER
+from assistant.bundle.storage import read_bundle_config
 from assistant.errors import AssistantError, UsageError
 from assistant.training.manifest import HELD_OUT_SPEAKERS, read_speakers, write_speakers
 
@@ -37,13 +47,20 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=float, nargs="+", help="how much of each; alike, if not given"
     )
+    parser.add_argument(
+        "--encoder-alone",
+        action="store_true",
+        help="mix the updates of the encoder, and take the rest from the first bundle;\n"
+        "bundles may be of several languages, and weights below 0",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the bundle to write")
     arguments = parser.parse_args()
     shares = arguments.weights or [1.0] * len(arguments.bundles)
-    weights = mixed(arguments.bundles, shares)
-    speakers = held_out_of_all(arguments.bundles)
+    weights = mixed(arguments.bundles, shares, arguments.encoder_alone)
+    # The people whom the bundle of another language was trained on do not speak this one.
+    speakers = held_out_of_all(arguments.bundles[: 1 if arguments.encoder_alone else None])
     write_acoustic_weights(arguments.output, weights)
-    config = arguments.bundles[-1] / CONFIG
+    config = arguments.bundles[0] / CONFIG
     if config.resolve() != (arguments.output / CONFIG).resolve():
         shutil.copyfile(config, arguments.output / CONFIG)
     write_speakers(arguments.output / HELD_OUT_SPEAKERS, speakers)
@@ -53,21 +70,34 @@ def main() -> None:
     )
 
 
-def mixed(bundles: list[Path], shares: list[float]) -> Weights:
-    """The mean of all weights, each bundle's by its share.
+def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False) -> Weights:
+    """The mean of all weights, or of the encoders' alone, each bundle's by its share.
 
     Raises:
         UsageError: shares and bundles do not fit, or bundles do not fit one another.
         BundleError: one is missing or damaged.
     """
-    if len(shares) != len(bundles) or min(shares) < 0 or not sum(shares):
+    if len(shares) != len(bundles):
         raise UsageError(f"--weights: write one number for each of the {len(bundles)} bundles")
+    if sum(shares) <= 0 or (min(shares) < 0 and not encoder_alone):
+        raise UsageError(
+            "--weights: their sum must be above 0, and none may be below it but with "
+            "--encoder-alone"
+        )
     read = [read_acoustic_weights(bundle) for bundle in bundles]
-    configs = [(bundle / CONFIG).read_bytes() for bundle in bundles]
-    for bundle, config in zip(bundles, configs, strict=True):
-        if config != configs[0]:
-            raise UsageError(f"{bundle}: not trained on from {bundles[0]}: their {CONFIG} differ")
-    for bundle, weights in zip(bundles, read, strict=True):
+    configs = [read_bundle_config(bundle) for bundle in bundles]
+    alike = {"encoder_sha256", "features"} if encoder_alone else {k for c in configs for k in c}
+    rest: Weights = {}
+    if encoder_alone:
+        rest = {name: w for name, w in read[0].items() if not name.startswith(ENCODER)}
+        read = [{n: w for n, w in weights.items() if n.startswith(ENCODER)} for weights in read]
+    for bundle, weights, config in zip(bundles, read, configs, strict=True):
+        for key in sorted(alike):
+            if config.get(key) != configs[0].get(key):
+                raise UsageError(
+                    f"{bundle}: not trained on from what {bundles[0]} was: '{key}' in their "
+                    f"{CONFIG} differs"
+                )
         if shapes(weights) != shapes(read[0]):
             raise UsageError(f"{bundle}: weights of other names or shapes than {bundles[0]}'s")
 
@@ -75,15 +105,15 @@ def mixed(bundles: list[Path], shares: list[float]) -> Weights:
         weighted = [part.double() * share for part, share in zip(parts, shares, strict=True)]
         return torch.stack(weighted).sum(0) / sum(shares)
 
-    total: Weights = {}
-    for name, last in read[-1].items():
+    total = rest
+    for name, first in read[0].items():
         if name.endswith(UP):
             down = name.removesuffix(UP) + DOWN
             updates = [(w[name].double(), w[down].double()) for w in read]
             factors = mean_update(updates, shares)
-            total[name], total[down] = (factor.to(last.dtype) for factor in factors)
+            total[name], total[down] = (factor.to(first.dtype) for factor in factors)
         elif not name.endswith(DOWN):
-            total[name] = mean(w[name] for w in read).to(last.dtype)
+            total[name] = mean(w[name] for w in read).to(first.dtype)
     return total
 
 
@@ -117,16 +147,7 @@ def held_out_of_all(bundles: list[Path]) -> frozenset[str]:
     Raises:
         UsageError: a bundle does not say whom it was not trained on.
     """
-    listed = []
-    for bundle in bundles:
-        try:
-            listed.append(read_speakers(bundle / HELD_OUT_SPEAKERS))
-        except FileNotFoundError as error:
-            raise UsageError(
-                f"{bundle}: has no {HELD_OUT_SPEAKERS}, without which nobody knows on whom the mix "
-                "may be tested; copy it from the cache that the bundle was trained from"
-            ) from error
-    return frozenset.intersection(*listed)
+    return frozenset.intersection(*(read_speakers(b / HELD_OUT_SPEAKERS) for b in bundles))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ Writes one folder a copy: `clean`, `augmented-1`, …, and `held-out`, and who i
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -19,8 +20,11 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
+from assistant.nn.encoder import EncoderShape
 from assistant.training import corpora
+from assistant.training.augmentation import AugmentationConfig
 from assistant.training.extraction import Extraction
 from assistant.training.manifest import (
     audio_files,
@@ -28,12 +32,17 @@ from assistant.training.manifest import (
     read_samples,
     split_by_speaker,
 )
-from assistant.training.rows import LogMelRows, SampleRows
+from assistant.training.mel_augmentation import MelAugmentationConfig
+from assistant.training.rows import ROWS_PER_SECOND, LogMelRows, SampleRows
 
 HELD_OUT_PERCENT = {"common_voice_17": 40, "common_voice_18": 40}
 """Common Voice's newest speakers are the test: they cannot be among the clips without speaker."""
-LONGEST_SECONDS = 21.0
-"""At the slowest speed, and that slowed once more in training (`--augment`), it is 29."""
+ENCODER_SECONDS = EncoderShape().positions / FeatureConfig().stack / ROWS_PER_SECOND
+"""Longest utterance that an encoder hears."""
+LONGEST_SECONDS = math.floor(
+    ENCODER_SECONDS * min(AugmentationConfig().speeds) * min(MelAugmentationConfig().stretch)
+)
+"""Longest recording: a copy of it is slowed, and slowed once more in training (`--augment`)."""
 REPORT_EVERY_S = 60.0
 """Seconds between lines of progress where there is no terminal."""
 
@@ -70,7 +79,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     found = parser.parse_args()
     if found.longest > LONGEST_SECONDS:
-        parser.error(f"--longest: an encoder hears 30 s; give at most {LONGEST_SECONDS:g}")
+        parser.error(
+            f"--longest: an encoder hears {ENCODER_SECONDS:g} s, and copies are slower; "
+            f"give at most {LONGEST_SECONDS}"
+        )
     return found
 
 

@@ -74,6 +74,42 @@ def test_updates_of_any_ranks_are_mixed_as_the_matrices_they_stand_for(
     )
 
 
+def test_an_encoder_takes_what_another_language_has_learnt_since(
+    average: Callable[..., None], bundles: list[Path], tmp_path: Path
+) -> None:
+    ours, now, before = (tmp_path / name for name in ("ours", "now", "before"))
+    products = {}
+    for seed, (bundle, rank) in enumerate(((ours, 1), (now, 3), (before, 1))):
+        shutil.copytree(bundles[0], bundle)
+        torch.manual_seed(seed)
+        up, down = torch.randn(6, rank).half(), torch.randn(rank, 5).half()
+        bias = torch.randn(6).half()
+        products[bundle] = (up.float() @ down.float(), bias)
+        weights = {n: w + seed for n, w in read_acoustic_weights(bundle).items()}
+        weights |= {"encoder.l.up": up, "encoder.l.down": down, "encoder.l.bias": bias}
+        write_acoustic_weights(bundle, weights)
+    config = (ours / "config.yaml").read_text(encoding="utf-8")
+    config = config.replace("language: en-us", "language: pt-br")
+    (ours / "config.yaml").write_text(config, encoding="utf-8")
+    (ours / "held_out_speakers.txt").write_text("rui\n", encoding="utf-8")
+    mixed = tmp_path / "mixed"
+    average(ours, now, before, "--weights", 1, 0.5, -0.5, "--encoder-alone", "--output", mixed)
+    weights, kept = read_acoustic_weights(mixed), read_acoustic_weights(ours)
+    (own, own_bias), (new, new_bias), (old, old_bias) = products.values()
+    expected = own + (new - old) / 2
+    product = weights["encoder.l.up"].float() @ weights["encoder.l.down"].float()
+    lost = torch.linalg.svdvals(expected)[3]  # ranks of 1, 3 and 1, of which 3 are kept
+    difference = torch.linalg.matrix_norm(product - expected, 2)
+    torch.testing.assert_close(difference, lost, rtol=0.05, atol=0)
+    bias = own_bias.float() + (new_bias.float() - old_bias.float()) / 2
+    torch.testing.assert_close(weights["encoder.l.bias"].float(), bias, rtol=1e-2, atol=1e-2)
+    for name, weight in kept.items():
+        if not name.startswith("encoder."):
+            assert torch.equal(weights[name], weight)
+    assert (mixed / "config.yaml").read_text(encoding="utf-8") == config
+    assert (mixed / "held_out_speakers.txt").read_text(encoding="utf-8") == "rui\n"
+
+
 def test_the_output_may_be_one_of_them(
     average: Callable[..., None], bundles: list[Path], tmp_path: Path
 ) -> None:
@@ -91,7 +127,8 @@ def test_what_does_not_fit_is_told(
     other = tmp_path / "other"
     shutil.copytree(bundles[0], other)
     config = other / "config.yaml"
-    config.write_text(config.read_text(encoding="utf-8") + "# of another one\n", encoding="utf-8")
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("language: en-us", "language: pt-br"), encoding="utf-8")
     wider = tmp_path / "wider"  # as with an update of the encoder of another rank
     shutil.copytree(bundles[0], wider)
     weights = read_acoustic_weights(wider)
@@ -101,10 +138,12 @@ def test_what_does_not_fit_is_told(
     (silent / "held_out_speakers.txt").unlink()
     for arguments, what in (
         ((*bundles, "--weights", 1), "write one number for each of the 2 bundles"),
-        ((bundles[0], other), "their config.yaml differ"),
+        ((*bundles, "--weights", 2, -1), "none may be below it but with --encoder-alone"),
+        ((*bundles, "--weights", 1, -1, "--encoder-alone"), "their sum must be above 0"),
+        ((bundles[0], other), "'language' in their config.yaml differs"),
         ((bundles[0], wider), "weights of other names or shapes"),
         ((bundles[0], tmp_path), "acoustic.safetensors: missing"),
-        ((bundles[0], silent), "has no held_out_speakers.txt"),
+        ((bundles[0], silent), "held_out_speakers.txt: missing"),
     ):
         with pytest.raises(AssistantError, match=what):
             average(*arguments, "--output", tmp_path / "mixed")

@@ -52,7 +52,7 @@ def read_negatives(
     else:
         listed = list(_read(source, problems))
     if speakers is not None:
-        wanted = _names(speakers)
+        wanted = read_speakers(speakers)
         listed = [c for c in listed if c.item.speaker in wanted]
     if not listed:
         whose = " of these speakers" if speakers is not None else ""
@@ -92,10 +92,3 @@ def _read(manifest: Path, problems: list[Problem]) -> Iterator[_Candidate]:
         path = entry["path"]
         item = Item(number, path, manifest.parent / path, speaker=speaker)
         yield _Candidate(item, float(seconds) if isinstance(seconds, int | float) else None)
-
-
-def _names(speakers: Path) -> frozenset[str]:
-    try:
-        return read_speakers(speakers)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--speakers {speakers}: cannot be read: {error}") from error

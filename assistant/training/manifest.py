@@ -126,8 +126,20 @@ class Split:
 
 
 def read_speakers(path: Path) -> frozenset[str]:
-    """Names of speakers, one a line, as `held_out_speakers.txt` has them."""
-    return frozenset(path.read_text(encoding="utf-8").split("\n")) - {""}
+    """Names of speakers, one a line, as `held_out_speakers.txt` has them.
+
+    Raises:
+        UsageError: there is no such file, or it is no text.
+    """
+    try:
+        return frozenset(path.read_text(encoding="utf-8").split("\n")) - {""}
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path}: missing; without it nobody knows who was not trained on. Copy it from the "
+            "cache that the bundle was trained from"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
 
 
 def write_speakers(path: Path, speakers: Iterable[str]) -> None:
