@@ -310,7 +310,8 @@ def test_more_clients_than_allowed_are_refused_until_one_goes(daemon: Daemon) ->
 def test_a_subscriber_that_never_reads_loses_its_events_and_its_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "WRITE_TIMEOUT_S", 0.1)
+    # Longer than a busy machine may keep this process waiting: whoever reads must not be cut off.
+    monkeypatch.setattr(control, "WRITE_TIMEOUT_S", 1.0)
     path = tmp_path / "control.sock"
 
     class Nothing:
@@ -332,7 +333,7 @@ def test_a_subscriber_that_never_reads_loses_its_events_and_its_connection(
         for number in range(4000):
             hub.publish("state", number=number, text="x" * 1000)
             heard.append(json.loads(await reader.readline())["number"])
-        for _ in range(500):
+        for _ in range(3000):
             if server.clients == 1:
                 break
             await asyncio.sleep(0.01)
