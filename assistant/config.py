@@ -288,17 +288,17 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         return from_mapping(hint, value, where)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        options = typing.get_args(hint)
-        if value is None and type(None) in options:
-            return None
-        return _coerce(next(o for o in options if o is not type(None)), value, where)
+        wanted = next(o for o in typing.get_args(hint) if o is not type(None))
+        is_left_out = value is None and type(None) in typing.get_args(hint)
+        return None if is_left_out else _coerce(wanted, value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     expected = origin or hint
     if isinstance(expected, type) and (
         not isinstance(value, expected) or (expected is int and isinstance(value, bool))
     ):
-        raise ConfigError(f"{where}: expected {expected.__name__}, found {value!r}")
+        mend = "; put it in quotes" if expected is str and isinstance(value, int | float) else ""
+        raise ConfigError(f"{where}: expected {expected.__name__}, found {value!r}{mend}")
     if origin is Mapping:
         of_keys, of_values = typing.get_args(hint)
         return {

@@ -15,6 +15,8 @@ from assistant.errors import ConfigError
     ("text", "message"),
     [
         ("threads: 0", "threads: expected 1 to 1024, found 0"),
+        ("audio: {device: 1}", "audio: device: expected str, found 1; put it in quotes"),
+        ("audio: {device: [usb]}", "audio: device: expected str, found ['usb']"),
         ("audio: {block_ms: 0}", "audio: block_ms: expected 1 to 1000, found 0"),
         ("audio: {block_ms: .nan}", "audio: block_ms: expected 1 to 1000, found nan"),
         ("audio: {queue_ms: .inf}", "audio: queue_ms: expected 1 to 60000, found inf"),
