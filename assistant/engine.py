@@ -12,6 +12,7 @@ import torch
 from .acoustic import AcousticScorer, Scoring
 from .actions import ActionPolicy, ActionRunner, Dialogue, Journal, load_policy, parse_policy
 from .bundle import AcousticBundle, CommandBundle, read_acoustic, read_commands
+from .bundle_files import CONFIG
 from .config import AssistantConfig
 from .errors import ConfigError, UsageError
 from .features import EncoderStep, FeatureExtractor, longest_samples
@@ -175,7 +176,7 @@ class Engine:
         """
         if name is None and self.commands.actions:
             folder = find_commands(self.config.commands, self.acoustic.folder)
-            return parse_policy({"intents": self.commands.actions}, str(folder / "config.yaml"))
+            return parse_policy({"intents": self.commands.actions}, str(folder / CONFIG))
         return load_policy(find_config(name or POLICY))
 
     def actions(self, execute: bool, policy: str | None = None) -> ActionRunner:

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from .bundle_files import CONFIG, ENCODER_FOLDER
 from .errors import BundleError, ConfigError
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -79,7 +80,7 @@ def is_meant(named: str, place: Path, shelf: Path) -> bool:
     """
     if not named or not place.exists():
         return False
-    return not _is_on_shelf(named, shelf) or (place / "config.yaml").is_file()
+    return not _is_on_shelf(named, shelf) or (place / CONFIG).is_file()
 
 
 def bundle_shelf() -> Path:
@@ -103,17 +104,19 @@ def find_config(name: str) -> Path:
 
 
 def _find(name: str, shelf: Path, what: str) -> Path:
-    if (Path(name) / "config.yaml").is_file():
+    if (Path(name) / CONFIG).is_file():
         return Path(name)
     if _is_on_shelf(name, shelf):
         return shelf / name
-    known = sorted(p.parent.name for p in shelf.glob("*/config.yaml") if p.parent.name != "encoder")
+    known = sorted(
+        p.parent.name for p in shelf.glob(f"*/{CONFIG}") if p.parent.name != ENCODER_FOLDER
+    )
     raise BundleError(
-        f"{name}: no such {what}; a folder with a config.yaml, or one of: {', '.join(known)}"
+        f"{name}: no such {what}; a folder with a {CONFIG}, or one of: {', '.join(known)}"
     )
 
 
 def _is_on_shelf(name: str, shelf: Path) -> bool:
     """Whether a bare name is there; one with a separator is a path, `./home` the folder."""
     is_bare = Path(name).name == name != os.pardir
-    return is_bare and (shelf / name / "config.yaml").is_file()
+    return is_bare and (shelf / name / CONFIG).is_file()

@@ -30,10 +30,10 @@ import torch
 from assistant.bundle import Weights, read_acoustic_weights, write_acoustic_weights
 from assistant.bundle.acoustic import ENCODER
 from assistant.bundle.storage import read_bundle_config
+from assistant.bundle_files import CONFIG, HELD_OUT_SPEAKERS
 from assistant.errors import AssistantError, UsageError
-from assistant.training.manifest import HELD_OUT_SPEAKERS, read_speakers, write_speakers
+from assistant.training.manifest import read_speakers, write_speakers
 
-CONFIG = "config.yaml"
 UP, DOWN = ".up", ".down"
 """What the names of a low-rank update's factors end with."""
 
@@ -86,7 +86,7 @@ def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False)
         )
     read = [read_acoustic_weights(bundle) for bundle in bundles]
     configs = [read_bundle_config(bundle) for bundle in bundles]
-    alike = {"encoder_sha256", "features"} if encoder_alone else {k for c in configs for k in c}
+    alike = {"encoder_sha256"} if encoder_alone else {k for c in configs for k in c}
     rest: Weights = {}
     if encoder_alone:
         rest = {name: w for name, w in read[0].items() if not name.startswith(ENCODER)}

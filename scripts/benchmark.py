@@ -18,6 +18,15 @@ import typer
 from rich.console import Console
 
 import assistant
+from assistant.bundle_files import (
+    ACOUSTIC_WEIGHTS,
+    CARD,
+    CONFIG,
+    ENCODER_FOLDER,
+    ENCODER_WEIGHTS,
+    FIGURES,
+    POSTERIOR_BANK,
+)
 from assistant.errors import AssistantError, UsageError
 
 if TYPE_CHECKING:
@@ -229,16 +238,16 @@ def write_card(engine: Engine, figures: dict[str, Any]) -> None:
 
     folder = engine.acoustic.folder
     measured = {"size_mb": sizes(folder), "compute": figures}
-    kept = keep_figures(folder / "figures.json", engine.acoustic.hash, measured)
-    write_tables(folder / "CARD.md", kept)
+    kept = keep_figures(folder / FIGURES, engine.acoustic.hash, measured)
+    write_tables(folder / CARD, kept)
 
 
 def sizes(folder: Path) -> dict[str, float]:
     """Megabytes of a bundle's parts, and of the encoder that it shares with others."""
-    parts = {"acoustic model": folder / "acoustic.safetensors"}
-    parts["posterior bank"] = folder / "posterior_bank.safetensors"
-    if "encoder_sha256" in (folder / "config.yaml").read_text(encoding="utf-8"):
-        parts["shared encoder"] = folder.parent / "encoder" / "encoder.safetensors"
+    parts = {"acoustic model": folder / ACOUSTIC_WEIGHTS}
+    parts["posterior bank"] = folder / POSTERIOR_BANK
+    if "encoder_sha256" in (folder / CONFIG).read_text(encoding="utf-8"):
+        parts["shared encoder"] = folder.parent / ENCODER_FOLDER / ENCODER_WEIGHTS
     return {name: round(path.stat().st_size / 1e6, 2) for name, path in parts.items()}
 
 

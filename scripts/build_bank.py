@@ -18,6 +18,7 @@ import torch
 from rich.progress import track
 
 from assistant.bundle import read_acoustic
+from assistant.bundle_files import POSTERIOR_BANK
 from assistant.errors import AssistantError, UsageError
 from assistant.training.bank_speech import choose, hear
 from assistant.training.feature_cache import FeatureCache, refuse_other_rows
@@ -76,7 +77,7 @@ def main() -> None:
             "train it longer, or give a greater --worst"
         )
     bank = build_bank(aligned)
-    path = arguments.bundle / "posterior_bank.safetensors"
+    path = arguments.bundle / POSTERIOR_BANK
     bank.write(path)
     seconds = time.perf_counter() - begin
     speech = sum(c.utterance.length for c in chosen) / ROWS_PER_SECOND

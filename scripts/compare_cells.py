@@ -24,6 +24,7 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from assistant.bundle import AcousticBundle, read_acoustic, read_encoder
+from assistant.bundle_files import ENCODER_FOLDER
 from assistant.errors import UsageError
 from assistant.nn.encoded_model import EncodedAcousticModel
 from assistant.nn.encoder import StreamingEncoder
@@ -190,7 +191,7 @@ def log_mel_speech(
 
 def encoder_speech(speech: Speech, bundle: AcousticBundle, progress: Progress) -> Speech:
     """The same utterances as rows of the frozen shared encoder."""
-    network = over_log_mel(bundle, read_encoder(bundle.folder.parent / "encoder"))
+    network = over_log_mel(bundle, read_encoder(bundle.folder.parent / ENCODER_FOLDER))
     total = len(speech.training) + len(speech.held_out)
     task = progress.add_task("encoding", total=total, state="")
 

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from rich.progress import Progress
 
 from assistant.bundle import read_acoustic
+from assistant.bundle_files import CARD, FIGURES, HELD_OUT_SPEAKERS
 from assistant.errors import AssistantError, UsageError
 from assistant.training.acoustic_evaluation import (
     BLOCKS,
@@ -31,7 +32,6 @@ from assistant.training.acoustic_evaluation import (
 )
 from assistant.training.acoustic_figures import keep_figures, write_tables
 from assistant.training.manifest import (
-    HELD_OUT_SPEAKERS,
     Recording,
     audio_files,
     family,
@@ -197,11 +197,11 @@ def main() -> None:
                     f"{section:8} {name:28} {found['phoneme_error']:.4f}  {interval}", markup=False
                 )
     if rank == 0:
-        path = arguments.json or arguments.bundle / "figures.json"
+        path = arguments.json or arguments.bundle / FIGURES
         measured = {"table": arguments.table, **figures}
         report = keep_figures(path, bundle.hash, measured, some=bool(arguments.only))
         if arguments.card:
-            write_tables(arguments.bundle / "CARD.md", report)
+            write_tables(arguments.bundle / CARD, report)
     if world > 1:
         dist.destroy_process_group()
 

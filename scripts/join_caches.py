@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from assistant.bundle_files import HELD_OUT_SPEAKERS
 from assistant.errors import AssistantError, UsageError
 from assistant.training.feature_cache import (
     Plan,
@@ -27,7 +28,7 @@ from assistant.training.feature_cache import (
     shard_number,
 )
 from assistant.training.json_lines import read_entries
-from assistant.training.manifest import HELD_OUT_SPEAKERS, read_speakers, write_speakers
+from assistant.training.manifest import read_speakers, write_speakers
 
 HELD_OUT = "held-out"
 SHARDS = "shards"

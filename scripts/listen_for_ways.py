@@ -23,19 +23,18 @@ import torch.distributed as dist
 from rich.progress import Progress
 
 from assistant.bundle import read_acoustic
+from assistant.bundle_files import HELD_OUT_SPEAKERS, WAYS_HEARD
 from assistant.errors import AssistantError, UsageError
 from assistant.grammar.dictionary import read_dictionary
 from assistant.nn.precision import fastest
 from assistant.training import corpora
 from assistant.training.acoustic_evaluation import Condition, Evaluator, choose
 from assistant.training.manifest import (
-    HELD_OUT_SPEAKERS,
     read_speakers,
     trained_on,
 )
 from assistant.training.pronouncing import dictionary_of
 from assistant.training.ways_heard import (
-    WAYS_HEARD,
     Listener,
     Occurrence,
     cross_validated,

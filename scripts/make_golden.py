@@ -16,6 +16,7 @@ import torch
 
 from assistant.acoustic import AcousticScorer
 from assistant.bundle import read_acoustic, write_weights
+from assistant.bundle_files import GOLDEN
 from assistant.errors import AssistantError
 from assistant.features import FeatureExtractor
 from assistant.recording import read_file
@@ -42,7 +43,7 @@ def main() -> None:
     rows = features.full_context(torch.cat([chunk.log_mel for chunk in chunks]))
     streamed = [p for chunk in chunks for p in acoustic.feed(chunk)] + acoustic.flush()
     write_weights(
-        arguments.bundle / "golden.safetensors",
+        arguments.bundle / GOLDEN,
         {
             "samples": torch.from_numpy((samples * 32768).astype(np.int16)),
             "log_mel": torch.cat([chunk.log_mel for chunk in chunks]),

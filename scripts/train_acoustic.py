@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from assistant.bundle import read_acoustic, read_inventory
+from assistant.bundle_files import HELD_OUT_SPEAKERS
 from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
@@ -31,7 +32,6 @@ from assistant.training.batches import Draw, collate
 from assistant.training.device_speech import DeviceSpeech
 from assistant.training.machine import own_device
 from assistant.training.manifest import (
-    HELD_OUT_SPEAKERS,
     audio_files,
     held_out_noise,
     read_samples,

@@ -35,7 +35,7 @@ LAYERS = {
         "actions",
     ],
     "machinery": ["nn", "grammar"],
-    "vocabulary": ["types errors bounds config program heap resources yaml_loader"],
+    "vocabulary": ["types errors bounds bundle_files config program heap resources yaml_loader"],
 }
 """From top to bottom; a module may import the layers below its own, never one above.
 

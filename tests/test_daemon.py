@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import sys
 import threading
@@ -710,6 +711,45 @@ def test_commands_are_compiled_by_this_program_and_nothing_of_the_folder(tmp_pat
     with pytest.raises(ConfigError, match="not now"):
         run(CommandsSource(str(tmp_path / "light.yaml"), "en-us").compiled(print))
     assert argv[:5] == [sys.executable, "-P", "-m", "assistant", "train"]
+
+
+def test_commands_are_compiled_again_when_what_they_are_compiled_with_changes(
+    engine, tmp_path, monkeypatch
+):
+    class Compiler:
+        returncode = 0
+
+        async def communicate(self) -> tuple[bytes, bytes]:
+            return b"", b""
+
+    async def start(*arguments: str, **_: Any) -> Compiler:
+        output = Path(arguments[arguments.index("-o") + 1])
+        output.mkdir()
+        (output / "config.yaml").touch()
+        return Compiler()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    commands = tmp_path / "light.yaml"
+    commands.touch()
+    bundle = tmp_path / "models/tiny"
+    shutil.copytree(engine.acoustic.folder, bundle)
+    source, told = CommandsSource(str(commands), str(bundle)), []
+    run(source.compiled(told.append))
+    for changed in (
+        commands,
+        bundle / "acoustic.safetensors",
+        bundle / "posterior_bank.safetensors",
+        bundle / "ways_heard.json",
+        bundle.parent / "pronunciations/en-us.tsv",
+    ):
+        (bundle / "CARD.md").write_text(changed.name)  # of this it is not compiled
+        folder = run(source.compiled(told.append))
+        changed.parent.mkdir(exist_ok=True)
+        with changed.open("a") as file:
+            file.write("#")
+        assert run(source.compiled(told.append)) != folder
+    assert told == [f"compiling {commands}"] * 6
 
 
 def test_a_bare_name_is_the_bundles_set_and_not_a_folder_called_so(engine, tmp_path, monkeypatch):

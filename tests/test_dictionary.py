@@ -10,14 +10,15 @@ import pytest
 from script_support import script_runner
 
 from assistant.bundle import Inventory
+from assistant.bundle_files import DICTIONARIES, WAYS_HEARD
 from assistant.cli import main
 from assistant.errors import BundleError, ConfigError, UsageError
 from assistant.grammar.commands import load_commands
 from assistant.grammar.dictionary import read_dictionary
 from assistant.grammar.phonemes import Phonemizer
-from assistant.training.pronouncing import DICTIONARIES, pronounce, spoken_ways
+from assistant.training.pronouncing import pronounce, spoken_ways
 from assistant.training.respelling import PASSES, Correspondence
-from assistant.training.ways_heard import WAYS_HEARD, WaysHeard
+from assistant.training.ways_heard import WaysHeard
 
 CMUDICT = """;;; a comment
 almond AA1 M AH0 N D

@@ -14,11 +14,11 @@ import torch
 from script_support import script_runner
 
 from assistant.bundle import Inventory, read_inventory
+from assistant.bundle_files import WAYS_HEARD
 from assistant.errors import UsageError
 from assistant.training.logistic import logistic_regression
 from assistant.training.pronouncing import dictionary_of
 from assistant.training.ways_heard import (
-    WAYS_HEARD,
     Listener,
     Occurrence,
     WaysHeard,

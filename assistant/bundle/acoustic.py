@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..bundle_files import ACOUSTIC_WEIGHTS, CONFIG, ENCODER_FOLDER, ENCODER_WEIGHTS
 from ..config import AcousticConfig, FeatureConfig, from_mapping, to_mapping
 from ..errors import BundleError
 from ..nn.acoustic_model import AcousticModel
@@ -31,7 +32,6 @@ from .storage import (
     write_weights,
 )
 
-WEIGHTS = "acoustic.safetensors"
 ENCODER = "encoder."
 """What the names of an encoder's weights begin with in a bundle's file."""
 
@@ -39,9 +39,9 @@ ENCODER = "encoder."
 def write_encoder(folder: Path, encoder: StreamingEncoder, origin: str, source_hash: str) -> None:
     """Write the encoder, its matrices as int8, the rest as float16, with where it came from."""
     weights = quantise(encoder.state_dict())
-    write_weights(folder / "encoder.safetensors", weights, torch.float16)
+    write_weights(folder / ENCODER_WEIGHTS, weights, torch.float16)
     write_config(
-        folder / "config.yaml",
+        folder / CONFIG,
         {"shape": to_mapping(encoder.shape), "origin": origin, "source_sha256": source_hash},
     )
 
@@ -49,10 +49,10 @@ def write_encoder(folder: Path, encoder: StreamingEncoder, origin: str, source_h
 def read_encoder(folder: Path) -> StreamingEncoder:
     """Read the encoder, in float32, ready for inference."""
     config = read_bundle_config(folder)
-    where = str(folder / "config.yaml")
+    where = str(folder / CONFIG)
     shape = from_mapping(EncoderShape, section(config, "shape", folder), where)
     encoder = StreamingEncoder(shape)
-    path = folder / "encoder.safetensors"
+    path = folder / ENCODER_WEIGHTS
     load_into(encoder, dequantise(read_weights(path)), path)
     return encoder
 
@@ -135,7 +135,7 @@ def write_acoustic(
     if encoder.own_shape is not None:
         origin = {"encoder_shape": to_mapping(encoder.own_shape)}
     write_config(
-        folder / "config.yaml",
+        folder / CONFIG,
         {
             "language": language,
             **origin,
@@ -153,11 +153,11 @@ def read_acoustic(folder: Path) -> AcousticBundle:
         BundleError: something is missing, damaged or does not fit.
     """
     config = read_bundle_config(folder)
-    where = str(folder / "config.yaml")
+    where = str(folder / CONFIG)
     features = from_mapping(FeatureConfig, section(config, "features", folder), where)
     shape = from_mapping(AcousticConfig, section(config, "acoustic", folder), where)
     model = AcousticModel(shape)
-    path = folder / WEIGHTS
+    path = folder / ACOUSTIC_WEIGHTS
     weights = read_acoustic_weights(folder)
     load_into(model, weights, path)
     encoder = _encoder_of(folder, config, weights) if features.encoder else None
@@ -174,7 +174,7 @@ def read_acoustic(folder: Path) -> AcousticBundle:
 
 def write_acoustic_weights(folder: Path, weights: Weights) -> None:
     """Write a bundle's weights: the matrices of its layers as int8, the rest as float16."""
-    write_weights(folder / WEIGHTS, quantise(weights), torch.float16)
+    write_weights(folder / ACOUSTIC_WEIGHTS, quantise(weights), torch.float16)
 
 
 def read_acoustic_weights(folder: Path) -> Weights:
@@ -183,7 +183,7 @@ def read_acoustic_weights(folder: Path) -> Weights:
     Raises:
         BundleError: they are missing or damaged.
     """
-    return dequantise(read_weights(folder / WEIGHTS))
+    return dequantise(read_weights(folder / ACOUSTIC_WEIGHTS))
 
 
 def read_inventory(folder: Path) -> Inventory:
@@ -199,16 +199,16 @@ def read_inventory(folder: Path) -> Inventory:
 
 
 def _encoder_of(folder: Path, config: dict[str, Any], weights: Weights) -> StreamingEncoder:
-    path = folder / WEIGHTS
+    path = folder / ACOUSTIC_WEIGHTS
     kept = {n.removeprefix(ENCODER): v for n, v in weights.items() if n.startswith(ENCODER)}
     if "encoder_shape" in config:
-        where = str(folder / "config.yaml")
+        where = str(folder / CONFIG)
         encoder = StreamingEncoder(from_mapping(EncoderShape, config["encoder_shape"], where))
         load_into(encoder, kept, path)
         return encoder
-    shared = folder.parent / "encoder"
+    shared = folder.parent / ENCODER_FOLDER
     encoder = read_encoder(shared)
-    if file_hash(shared / "encoder.safetensors") != config.get("encoder_sha256"):
+    if file_hash(shared / ENCODER_WEIGHTS) != config.get("encoder_sha256"):
         raise BundleError(f"{folder}: was trained on another encoder than {shared}")
     try:
         merge(encoder, kept)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..bundle_files import CONFIG
 from ..errors import UsageError
 from .acoustic import AcousticBundle
 from .commands import FILES, CommandBundle, write_commands
@@ -39,7 +40,7 @@ def write_adapted(
     """Write an adapted set into a folder of its own; `facts` say in its config what was done."""
     write_commands(folder, commands, acoustic)
     config = read_bundle_config(folder)
-    write_config(folder / "config.yaml", {**config, "adapted": dict(facts)})
+    write_config(folder / CONFIG, {**config, "adapted": dict(facts)})
 
 
 def install_adapted(

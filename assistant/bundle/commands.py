@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..bundle_files import COMMAND_NETWORK, CONFIG, INTENT_WEIGHTS
 from ..confidence import Calibration
 from ..config import IntentConfig, from_mapping, to_mapping
 from ..errors import BundleError
@@ -29,7 +30,7 @@ from .storage import (
     write_weights,
 )
 
-FILES = ("config.yaml", "intent.safetensors", "network.json")
+FILES = (CONFIG, INTENT_WEIGHTS, COMMAND_NETWORK)
 """Of a set; when it is changed, in the order of writing: what says that there is something to undo
 comes first."""
 FORMAT = 2
@@ -67,14 +68,14 @@ class CommandBundle:
 
 def write_commands(folder: Path, bundle: CommandBundle, acoustic: AcousticBundle) -> None:
     """Write a compiled command set."""
-    write_weights(folder / "intent.safetensors", bundle.model.state_dict(), torch.float16)
+    write_weights(folder / INTENT_WEIGHTS, bundle.model.state_dict(), torch.float16)
     networks = {"network": _network_facts(bundle.network)}
     if bundle.refused is not None:
         networks["refused"] = _network_facts(bundle.refused)
     text = json.dumps({**networks, "lexicon": bundle.lexicon}, ensure_ascii=False)
-    (folder / "network.json").write_text(text, encoding="utf-8")
+    (folder / COMMAND_NETWORK).write_text(text, encoding="utf-8")
     write_config(
-        folder / "config.yaml",
+        folder / CONFIG,
         {
             "format": FORMAT,
             "language": bundle.language,
@@ -121,9 +122,9 @@ def read_commands(folder: Path, acoustic: AcousticBundle) -> CommandBundle:
     model = IntentModel(
         shape, len(acoustic.phonemes), len(intents), [len(v) for v in slots.values()]
     )
-    path = folder / "intent.safetensors"
+    path = folder / INTENT_WEIGHTS
     load_into(model, read_weights(path), path)
-    network, refused, lexicon = _read_networks(folder / "network.json")
+    network, refused, lexicon = _read_networks(folder / COMMAND_NETWORK)
     hashes = "".join(file_hash(folder / name) for name in FILES)
     calibration = section(config, "calibration", folder)
     alarms = config.get("false_alarms", {"hours": 0.0, "confidences": []})

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..bundle_files import CONFIG
 from ..errors import BundleError, ConfigError
 from ..yaml_loader import read_yaml
 
@@ -115,7 +116,7 @@ def read_bundle_config(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: the folder or the file is not there, or is no mapping.
     """
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     if not path.is_file():
         raise BundleError(f"{folder}: not a bundle (it has no config.yaml)")
     try:

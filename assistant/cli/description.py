@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from ..actions import ActionPolicy
+from ..bundle_files import ACOUSTIC_WEIGHTS, ENCODER_FOLDER, ENCODER_WEIGHTS, INTENT_WEIGHTS
 from ..config import FeatureConfig
 from ..engine import Engine
 from ..grammar.network import WordNetwork, count_sentences, slots_of
@@ -98,9 +99,9 @@ def describe(engine: Engine, policy: ActionPolicy) -> Description:
     acoustic, compiled = engine.acoustic, engine.commands
     folder = find_commands(engine.config.commands, acoustic.folder)
     networks: list[tuple[str, nn.Module | None, Path]] = [
-        ("encoder", acoustic.encoder, acoustic.folder.parent / "encoder/encoder.safetensors"),
-        ("acoustic model", acoustic.model, acoustic.folder / "acoustic.safetensors"),
-        ("intent model", compiled.model, folder / "intent.safetensors"),
+        ("encoder", acoustic.encoder, acoustic.folder.parent / ENCODER_FOLDER / ENCODER_WEIGHTS),
+        ("acoustic model", acoustic.model, acoustic.folder / ACOUSTIC_WEIGHTS),
+        ("intent model", compiled.model, folder / INTENT_WEIGHTS),
     ]
     alarms = compiled.false_alarms
     threshold = engine.threshold

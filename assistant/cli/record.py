@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from ..bundle_files import CONFIG
 from . import options
 from .screen import Screen
 
@@ -108,7 +109,7 @@ def _network(commands: str, configuration: AssistantConfig) -> WordNetwork:
     from ..resources import find_bundle, find_commands
 
     path = Path(commands)
-    if path.is_file() or (path.is_dir() and not (path / "config.yaml").is_file()):
+    if path.is_file() or (path.is_dir() and not (path / CONFIG).is_file()):
         return load_commands([path]).network
     bundle = find_bundle(configuration.bundle)
     return read_commands(find_commands(commands, bundle), read_acoustic(bundle)).network

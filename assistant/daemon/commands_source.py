@@ -1,7 +1,7 @@
 """Where the daemon's commands come from: a compiled set, or a folder of command files.
 
 Command files are compiled by a process of its own (`assistant train`), into the cache, where they
-are found again as long as neither they nor the acoustic bundle change.
+are found again as long as neither they nor what they are compiled with change.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..bundle_files import ACOUSTIC_WEIGHTS, CONFIG, DICTIONARIES, POSTERIOR_BANK, WAYS_HEARD
 from ..errors import BundleError, ConfigError
 from ..program import PROGRAM
 from ..resources import cache_folder, command_files, find_bundle, find_commands
@@ -27,6 +28,8 @@ COMPILE_TIMEOUT_S = 900.0
 COMPILED = 2
 """Raised where the same files are compiled to what must take the place of what is kept: by 2, what
 must not be understood is not after a wake phrase either."""
+READ_OF_BUNDLE = (CONFIG, ACOUSTIC_WEIGHTS, POSTERIOR_BANK, WAYS_HEARD)
+"""What command files are compiled with, besides the dictionaries."""
 
 
 class CommandsSource:
@@ -83,7 +86,7 @@ class CommandsSource:
         key = await asyncio.to_thread(self._key, files)
         shelf = cache_folder() / "commands"
         folder = shelf / key
-        if not (folder / "config.yaml").is_file():
+        if not (folder / CONFIG).is_file():
             tell(f"compiling {self.named}")
             await self._compile(folder)
         with contextlib.suppress(OSError):
@@ -97,8 +100,10 @@ class CommandsSource:
 
         digest = hashlib.sha256(f"{FORMAT} {COMPILED}".encode())
         bundle = find_bundle(self.bundle)
-        for name in ("config.yaml", "acoustic.safetensors"):
-            digest.update((bundle / name).read_bytes())
+        read = [bundle / name for name in READ_OF_BUNDLE]
+        for path in (*read, *sorted((bundle.parent / DICTIONARIES).glob("*.tsv"))):
+            if path.is_file():
+                digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
         for file in files:
             try:
                 digest.update(f"\0{file}\0".encode() + file.read_bytes())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..bundle_files import ACOUSTIC_WEIGHTS, CONFIG, ENCODER_FOLDER, ENCODER_WEIGHTS
 from ..config import AssistantConfig
 from ..daemon.commands_source import CommandsSource
 from ..errors import AssistantError
@@ -87,14 +88,14 @@ def check_model(
 
 def _hashes(bundle: Path, commands: Path) -> Iterator[Check]:
     """Which file was made for which is written down as a hash; read without torch."""
-    recorded = read_yaml(bundle / "config.yaml")
-    acoustic = _sha256(bundle / "acoustic.safetensors")
+    recorded = read_yaml(bundle / CONFIG)
+    acoustic = _sha256(bundle / ACOUSTIC_WEIGHTS)
     if wanted := _recorded(recorded, "encoder_sha256"):
-        encoder = bundle.parent / "encoder" / "encoder.safetensors"
+        encoder = bundle.parent / ENCODER_FOLDER / ENCODER_WEIGHTS
         yield _same("encoder", encoder, wanted, FETCH)
     remedy = f"compile the commands again for {bundle.name} (assistant train), or {FETCH}"
-    wanted = _recorded(read_yaml(commands / "config.yaml"), "acoustic_sha256")
-    yield _same("acoustic model", bundle / "acoustic.safetensors", wanted, remedy, acoustic)
+    wanted = _recorded(read_yaml(commands / CONFIG), "acoustic_sha256")
+    yield _same("acoustic model", bundle / ACOUSTIC_WEIGHTS, wanted, remedy, acoustic)
 
 
 def _same(name: str, path: Path, wanted: str, remedy: str, found: str | None = None) -> Check:

@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from ..bundle import CommandBundle
+from ..bundle_files import POSTERIOR_BANK
 from ..confidence import WORST_LOG_RATIO
 from ..engine import Engine
 from ..errors import UsageError
@@ -174,7 +175,7 @@ def _written(learnt: Sequence[LearntPronunciation], engine: Engine) -> dict[str,
 
 def _foreign(engine: Engine) -> list[Tensor]:
     """Other people's talk, from the bundle's posterior bank where it has one."""
-    path = engine.acoustic.folder / "posterior_bank.safetensors"
+    path = engine.acoustic.folder / POSTERIOR_BANK
     if not path.is_file():
         return []
     compiled = engine.commands

@@ -11,6 +11,7 @@ import torch
 
 from ..actions import read_actions
 from ..bundle import CommandBundle, read_acoustic, write_commands
+from ..bundle_files import POSTERIOR_BANK
 from ..config import DecisionConfig, IntentConfig
 from ..grammar.commands import load_commands
 from ..grammar.network import count_sentences
@@ -68,7 +69,7 @@ def compile_commands(
     ways = ways_of(commands, acoustic.inventory)
     lexicon = lexicon_of(ways)
     progress(0.03, "splicing")
-    bank = PosteriorBank.read(bundle / "posterior_bank.safetensors")
+    bank = PosteriorBank.read(bundle / POSTERIOR_BANK)
     source = SentenceSource(commands, ways, bank)
     torch.manual_seed(config.seed)
     model = new_intent_model(commands, len(acoustic.phonemes), IntentConfig())

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..bundle_files import HELD_OUT_SPEAKERS
 from ..errors import AudioFileError, UsageError
 from ..types import Samples
 from .augmentation import AugmentationConfig, Augmenter
 from .feature_cache import damaged, extract, keep_plan, unfinished
-from .manifest import HELD_OUT_SPEAKERS, Recording, Split, read_samples, write_speakers
+from .manifest import Recording, Split, read_samples, write_speakers
 from .rows import RowMaker
 
 BABBLE = 200

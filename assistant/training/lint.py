@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..actions import read_actions
 from ..bundle import read_inventory
+from ..bundle_files import POSTERIOR_BANK
 from ..grammar.commands import CommandSet, load_commands
 from ..grammar.confusion import confusion_rate
 from ..grammar.finding import Finding, Forecast, Gravity, LintReport
@@ -64,7 +65,7 @@ def lint(
         lexicon = pronounce(commands, inventory)
         findings += find_short(commands, lexicon)
         progress(0.2, "confusions")
-        confusions = estimate_confusions(PosteriorBank.read(bundle / "posterior_bank.safetensors"))
+        confusions = estimate_confusions(PosteriorBank.read(bundle / POSTERIOR_BANK))
         progress(0.4, "values")
         findings += find_alike(commands, lexicon, confusions)
         progress(0.5, "nearest sentences")

@@ -30,9 +30,6 @@ TEST_VOICES = frozenset(
 """
 
 
-HELD_OUT_SPEAKERS = "held_out_speakers.txt"
-"""Beside a cache or a bundle: who was not trained on, see `read_speakers`."""
-
 _FAMILIES = ("common_voice", "librispeech")
 """Corpora of several parts or releases, by what their names begin with."""
 

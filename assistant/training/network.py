@@ -19,6 +19,7 @@ from ..bundle import (
     write_acoustic,
 )
 from ..bundle.acoustic import ENCODER
+from ..bundle_files import ENCODER_WEIGHTS
 from ..config import AcousticConfig, FeatureConfig
 from ..nn.acoustic_model import AcousticModel
 from ..nn.encoded_model import EncodedAcousticModel
@@ -137,7 +138,7 @@ class Network:
         if self._own is not None:
             origin = EncoderOrigin(own_shape=self._own, weights=encoder.state_dict())
         else:
-            shared = file_hash(self._shared / "encoder.safetensors")
+            shared = file_hash(self._shared / ENCODER_WEIGHTS)
             origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
         write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
 

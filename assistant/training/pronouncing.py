@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..bundle import Inventory, Lexicon
+from ..bundle_files import DICTIONARIES, WAYS_HEARD
 from ..errors import ConfigError
 from ..grammar.commands import CommandSet
 from ..grammar.dictionary import read_dictionary
@@ -16,10 +17,8 @@ from ..grammar.phonemes import Phonemizer, Pronunciation
 from ..grammar.pronunciations import Way
 from ..grammar.sampling import sample_sentence
 from ..grammar.wording import language_family
-from .ways_heard import WAYS_HEARD, WaysHeard
+from .ways_heard import WaysHeard
 
-DICTIONARIES = "pronunciations"
-"""Folder beside the bundles, with a file for each language that has one."""
 FEWEST_PHONEMES = 4
 """What a dictionary leaves of a word at least, if espeak-ng says so many."""
 CARRIER_SENTENCES = 1500

@@ -29,8 +29,6 @@ from ..grammar.phonemes import Phonemizer, Pronunciation
 from ..grammar.wording import split_words, spoken_text
 from .logistic import logistic_regression, sigmoid
 
-WAYS_HEARD = "ways_heard.json"
-"""In a bundle's folder, where its dictionary's ways were listened for."""
 RIDGE = 1.0
 """Of what each change tells."""
 LIKE_OTHERS = 2
