@@ -15,8 +15,9 @@ from assistant.errors import BundleError
 from assistant.false_alarms import FalseAlarms
 from assistant.grammar.graph import PhonemeGraph
 from assistant.grammar.network import Arc, Final, SlotAssignment, WordNetwork
-from assistant.intent import BLANK_PENALTY, less_blank, phone_synchronous
-from assistant.training.calibration import THRESHOLDS, with_threshold
+from assistant.intent import BLANK_PENALTY, IntentDecoder, less_blank, phone_synchronous
+from assistant.training.calibration import THRESHOLDS, measure_false_alarms, with_threshold
+from assistant.training.posterior_bank import align, build_bank
 
 COLUMNS = 8
 LEXICON = {"dim": [(1, 2)], "a": [(3,)], "lamp": [(4, 5)]}
@@ -142,6 +143,39 @@ def test_the_classifier_reads_a_row_for_each_phoneme_however_long_it_is():
 def test_commands_that_sound_like_nothing_else_need_less_confidence(confidences, expected):
     alarms = FalseAlarms(1.0 if confidences else 0.0, tuple(confidences))
     assert with_threshold(Calibration((1.0, 0.0, 0.0, 0.0), 0.0), alarms).threshold == expected
+
+
+def test_speech_that_says_a_command_is_no_false_alarm(tmp_path):
+    bundle = build(tmp_path)
+    acoustic = read_acoustic(bundle)
+    compiled = read_commands(bundle / "commands" / "agreeable", acoustic)
+
+    def aligned(*words):
+        said = [p for word in words for p in compiled.lexicon[word][0]]
+        labels = [label for p in said for label in (p, p, p, p, p, p, 0)]  # 280 ms each
+        table = np.full((len(labels), len(acoustic.phonemes)), 1e-3, np.float32)
+        table[np.arange(len(labels)), labels] = 0.95
+        return align(torch.from_numpy(np.log(table)), tuple(said), noisy=False)
+
+    talk = ["the", "light", "the", "light", "turn", "the", "light", "turn"]
+    command = ["turn", "the", "light", "on"]
+    decoder = IntentDecoder(
+        PhonemeGraph.compile(compiled.network, compiled.lexicon),
+        compiled.model,
+        compiled.intents,
+        compiled.slots,
+        compiled.calibration,
+        DecisionConfig(),
+    )
+
+    def measured(*sentences):
+        bank = build_bank([aligned(*words) for words in sentences])
+        return measure_false_alarms(decoder, bank, 100.0, seed=0)
+
+    assert measured(command, command) == FalseAlarms(0.0, ())
+    found = measured(talk, command)
+    assert found.confidences
+    assert 0 < found.hours <= len(aligned(*talk).log_probs) / 25 / 3600
 
 
 def test_the_threshold_is_compiled_and_the_configuration_overrides_it(tmp_path):
