@@ -213,7 +213,9 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch, capsys):
 
     with pytest.raises(SystemExit):
         run("extract_features", "--manifest", manifest, "--output", cache, "--longest", 30)
-    assert "an encoder hears 30 s; give at most 21" in capsys.readouterr().err
+    assert (
+        "an encoder hears 30 s, and copies are slower; give at most 21" in capsys.readouterr().err
+    )
     with pytest.raises(UsageError, match="640 columns, not 320"):
         run("train_acoustic", *[a for a in train if a != "--samples"], "--bundle", bundle)
     with pytest.raises(SystemExit):
