@@ -58,7 +58,8 @@ def main() -> None:
     shares = arguments.weights or [1.0] * len(arguments.bundles)
     weights = mixed(arguments.bundles, shares, arguments.encoder_alone)
     # The people whom the bundle of another language was trained on do not speak this one.
-    speakers = held_out_of_all(arguments.bundles[: 1 if arguments.encoder_alone else None])
+    same_language = arguments.bundles[:1] if arguments.encoder_alone else arguments.bundles
+    speakers = held_out_of_all(same_language)
     write_acoustic_weights(arguments.output, weights)
     config = arguments.bundles[0] / CONFIG
     if config.resolve() != (arguments.output / CONFIG).resolve():
@@ -87,9 +88,8 @@ def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False)
     read = [read_acoustic_weights(bundle) for bundle in bundles]
     configs = [read_bundle_config(bundle) for bundle in bundles]
     alike = {"encoder_sha256"} if encoder_alone else {k for c in configs for k in c}
-    rest: Weights = {}
+    total = dict(read[0])  # what is not mixed stays the first one's
     if encoder_alone:
-        rest = {name: w for name, w in read[0].items() if not name.startswith(ENCODER)}
         read = [{n: w for n, w in weights.items() if n.startswith(ENCODER)} for weights in read]
     for bundle, weights, config in zip(bundles, read, configs, strict=True):
         for key in sorted(alike):
@@ -105,7 +105,6 @@ def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False)
         weighted = [part.double() * share for part, share in zip(parts, shares, strict=True)]
         return torch.stack(weighted).sum(0) / sum(shares)
 
-    total = rest
     for name, first in read[0].items():
         if name.endswith(UP):
             down = name.removesuffix(UP) + DOWN

@@ -29,10 +29,7 @@ from assistant.grammar.dictionary import read_dictionary
 from assistant.nn.precision import fastest
 from assistant.training import corpora
 from assistant.training.acoustic_evaluation import Condition, Evaluator, choose
-from assistant.training.manifest import (
-    read_speakers,
-    trained_on,
-)
+from assistant.training.manifest import read_speakers, trained_on
 from assistant.training.pronouncing import dictionary_of
 from assistant.training.ways_heard import (
     Listener,

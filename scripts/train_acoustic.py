@@ -31,12 +31,7 @@ from assistant.training.batch_augmentation import BatchAugmenter
 from assistant.training.batches import Draw, collate
 from assistant.training.device_speech import DeviceSpeech
 from assistant.training.machine import own_device
-from assistant.training.manifest import (
-    audio_files,
-    held_out_noise,
-    read_samples,
-    write_speakers,
-)
+from assistant.training.manifest import audio_files, held_out_noise, read_samples, write_speakers
 from assistant.training.material import RAREST, Material, read_material
 from assistant.training.mel_augmentation import MelAugmentationConfig, MelAugmenter, noise_power
 from assistant.training.network import Network, NetworkConfig, parameters_in_millions

@@ -15,7 +15,7 @@ from assistant.errors import BundleError
 from assistant.false_alarms import FalseAlarms
 from assistant.grammar.graph import PhonemeGraph
 from assistant.grammar.network import Arc, Final, SlotAssignment, WordNetwork
-from assistant.intent import BLANK_PENALTY, IntentDecoder, less_blank, phone_synchronous
+from assistant.intent import BLANK_PENALTY, less_blank, phone_synchronous
 from assistant.training.calibration import THRESHOLDS, measure_false_alarms, with_threshold
 from assistant.training.posterior_bank import align, build_bank
 
@@ -146,12 +146,12 @@ def test_commands_that_sound_like_nothing_else_need_less_confidence(confidences,
 
 
 def test_speech_that_says_a_command_is_no_false_alarm(tmp_path):
-    bundle = build(tmp_path)
-    acoustic = read_acoustic(bundle)
-    compiled = read_commands(bundle / "commands" / "agreeable", acoustic)
+    config = AssistantConfig(bundle=str(build(tmp_path)), commands="agreeable", device="cpu")
+    engine = Engine.load(config)
+    acoustic, decoder = engine.acoustic, engine.decoder()
 
     def aligned(*words):
-        said = [p for word in words for p in compiled.lexicon[word][0]]
+        said = [p for word in words for p in engine.commands.lexicon[word][0]]
         labels = [label for p in said for label in (p, p, p, p, p, p, 0)]  # 280 ms each
         table = np.full((len(labels), len(acoustic.phonemes)), 1e-3, np.float32)
         table[np.arange(len(labels)), labels] = 0.95
@@ -159,14 +159,6 @@ def test_speech_that_says_a_command_is_no_false_alarm(tmp_path):
 
     talk = ["the", "light", "the", "light", "turn", "the", "light", "turn"]
     command = ["turn", "the", "light", "on"]
-    decoder = IntentDecoder(
-        PhonemeGraph.compile(compiled.network, compiled.lexicon),
-        compiled.model,
-        compiled.intents,
-        compiled.slots,
-        compiled.calibration,
-        DecisionConfig(),
-    )
 
     def measured(*sentences):
         bank = build_bank([aligned(*words) for words in sentences])

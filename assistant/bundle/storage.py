@@ -118,7 +118,7 @@ def read_bundle_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise BundleError(f"{folder}: not a bundle (it has no config.yaml)")
+        raise BundleError(f"{folder}: not a bundle (it has no {CONFIG})")
     try:
         values = read_yaml(path)
     except ConfigError as error:
@@ -131,5 +131,5 @@ def read_bundle_config(folder: Path) -> dict[str, Any]:
 def section(config: Mapping[str, Any], key: str, path: Path) -> Any:
     """A key of a bundle's configuration that must be there."""
     if key not in config:
-        raise BundleError(f"{path / 'config.yaml'}: '{key}' is missing")
+        raise BundleError(f"{path / CONFIG}: '{key}' is missing")
     return config[key]

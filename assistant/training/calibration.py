@@ -36,7 +36,7 @@ from which on a reading is more probably right than not."""
 STRETCH = (2.0, 6.0)
 """Seconds between two pauses of someone who talks: the shortest and the longest. What is shorter is
 left out: the bank has single words, and "stop" may well be a command."""
-ALIKE = 0.1
+SAID_OTHERWISE = 0.1
 """Share of its phonemes by which an utterance may differ from a command that it says: within
 sentences espeak-ng says some words otherwise."""
 
@@ -111,13 +111,13 @@ def measure_false_alarms(
             return None
         return decoder.calibration.confidence(judged.fit.evidence)
 
-    judged = enumerate(spread(confidence, len(heard)))
-    confidences = [(one, number) for number, one in judged if one is not None]
+    confidences = enumerate(spread(confidence, len(heard)))
+    found = [(one, number) for number, one in confidences if one is not None]
     nearest: list[float] = []
-    for one, number in sorted(confidences, reverse=True):
-        begin, end = heard[number]
+    for one, number in sorted(found, reverse=True):
         if len(nearest) == TAIL:
             break
+        begin, end = heard[number]
         if _says_command(decoder, bank, begin):
             rows -= end - begin
         else:
@@ -155,7 +155,7 @@ def _says_command(decoder: IntentDecoder, bank: PosteriorBank, row: int) -> bool
     rows = np.arange(bank.starts[first], bank.starts[last])
     judged = decoder.judge(torch.from_numpy(bank.log_probs(rows)))
     said = bank.phonemes[first:last].tolist()
-    return judged is not None and phoneme_error(judged.path.phonemes, said).rate <= ALIKE
+    return judged is not None and phoneme_error(judged.path.phonemes, said).rate <= SAID_OTHERWISE
 
 
 def _fitted(evidence: np.ndarray, right: np.ndarray) -> Calibration:
