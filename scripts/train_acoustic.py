@@ -32,6 +32,7 @@ from assistant.training.batches import Draw, collate
 from assistant.training.device_speech import DeviceSpeech
 from assistant.training.machine import own_device
 from assistant.training.manifest import audio_files, held_out_noise, read_samples, write_speakers
+from assistant.training.masking import MaskingConfig
 from assistant.training.material import RAREST, Material, read_material
 from assistant.training.mel_augmentation import MelAugmentationConfig, MelAugmenter, noise_power
 from assistant.training.network import Network, NetworkConfig, parameters_in_millions
@@ -155,7 +156,7 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         help="occurrences in the training texts below which a phoneme is left out",
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    for config in (TrainingConfig, NetworkConfig):
+    for config in (TrainingConfig, MaskingConfig, NetworkConfig):
         for field in plain_fields(config):
             name = "--" + field.name.replace("_", "-")
             parser.add_argument(name, type=type(field.default), default=field.default)
@@ -165,11 +166,14 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
             "--samples changes every draw itself, and the teacher listens along; "
             "leave out --augment, --teacher and --pieces"
         )
-    training = TrainingConfig(
-        **{f.name: getattr(found, f.name) for f in plain_fields(TrainingConfig)}
+    if found.consistency and not found.samples:
+        parser.error("--consistency hears an utterance twice at one speed: it needs --samples")
+    training, masking, network = (
+        {f.name: getattr(found, f.name) for f in plain_fields(config)}
+        for config in (TrainingConfig, MaskingConfig, NetworkConfig)
     )
-    network = NetworkConfig(**{f.name: getattr(found, f.name) for f in plain_fields(NetworkConfig)})
-    return found, training, network
+    masked = MaskingConfig(**masking)
+    return found, TrainingConfig(masking=masked, **training), NetworkConfig(**network)
 
 
 def main() -> None:

@@ -210,6 +210,14 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch, capsys):
     teacher = ["--teacher-bundle", bundle, "--initial", bundle, "--passes", 2]
     run("train_acoustic", *train, "--bundle", tmp_path / "taught", *teacher)
     assert read_acoustic(tmp_path / "taught").phonemes == read_acoustic(bundle).phonemes
+    twice = ["--consistency", 0.2, "--time-masks-per-second", 1.0, "--initial", bundle]
+    checkpoints = ["--checkpoints", tmp_path / "twice-run", "--passes", 1]
+    run("train_acoustic", *train, "--bundle", tmp_path / "twice", *twice, *checkpoints)
+    assert read_acoustic(tmp_path / "twice").phonemes == read_acoustic(bundle).phonemes
+    without = [a for a in train if a != "--samples"]
+    with pytest.raises(SystemExit):
+        run("train_acoustic", *without, "--bundle", bundle, *twice)
+    assert "it needs --samples" in capsys.readouterr().err
 
     with pytest.raises(SystemExit):
         run("extract_features", "--manifest", manifest, "--output", cache, "--longest", 30)
@@ -217,7 +225,7 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch, capsys):
         "an encoder hears 30 s, and copies are slower; give at most 21" in capsys.readouterr().err
     )
     with pytest.raises(UsageError, match="640 columns, not 320"):
-        run("train_acoustic", *[a for a in train if a != "--samples"], "--bundle", bundle)
+        run("train_acoustic", *without, "--bundle", bundle)
     with pytest.raises(SystemExit):
         run("train_acoustic", *train, "--bundle", bundle, "--augment")
 

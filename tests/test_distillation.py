@@ -12,7 +12,7 @@ from assistant.bundle import read_acoustic
 from assistant.errors import UsageError
 from assistant.training.batches import Batch, batches, collate
 from assistant.training.feature_cache import FeatureCache
-from assistant.training.losses import distillation_loss
+from assistant.training.losses import consistency_loss, distillation_loss
 from assistant.training.material import read_material
 from assistant.training.pieces import cut
 from assistant.training.posteriors import extract_posteriors, network_of, score
@@ -149,6 +149,28 @@ def test_the_loss_is_least_where_the_student_says_what_the_teacher_says():
     assert same == pytest.approx(float(entropy) / 3, rel=1e-5)
     other = torch.log_softmax(torch.randn(2, 4, 5), dim=-1)
     assert distillation_loss(other, teacher, batch) > same
+
+
+def test_two_views_that_agree_cost_nothing_and_learn_from_each_other():
+    batch = Batch(
+        rows=torch.zeros(4, 3, 1),
+        lengths=torch.tensor([3, 1, 3, 1]),
+        phonemes=torch.ones(4, 2, dtype=torch.long),
+        phoneme_lengths=torch.tensor([2, 1, 2, 1]),
+    )
+    view = torch.log_softmax(torch.randn(2, 3, 5), dim=-1)
+    assert consistency_loss(torch.cat([view, view]), batch) == 0
+    other = torch.log_softmax(torch.randn(2, 3, 5), dim=-1)
+    log_probs = torch.cat([view, other]).requires_grad_()
+    forth, back = view.exp() * (view - other), other.exp() * (other - view)
+    expected = sum(float(kl[0].sum() + kl[1, :1].sum()) for kl in (forth, back)) / 6
+    loss = consistency_loss(log_probs, batch)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    # Each learns what the other says, which counts as given; padding is not learnt from.
+    torch.testing.assert_close(log_probs.grad[0], -other[0].exp() / 6)
+    torch.testing.assert_close(log_probs.grad[2], -view[0].exp() / 6)
+    assert not log_probs.grad[1, 1:].any()
 
 
 def test_pieces_say_together_what_the_utterance_says(made):

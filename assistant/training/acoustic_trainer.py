@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..heap import give_back
 from ..nn.precision import fastest
 from .batches import Batch, Draw, Example, batches, collate
-from .losses import ctc_loss, distillation_loss
+from .losses import training_loss
 from .masking import MaskingConfig, masked
 from .metrics import ErrorRate, greedy_phonemes, phoneme_error
 from .rows import ROWS_PER_SECOND
@@ -71,6 +71,9 @@ class TrainingConfig:
     """Centre and look-ahead rows drawn from."""
     teacher_weight: float = 0.7
     """Weight of a teacher's posteriors where there are some; the rest is CTC's."""
+    consistency: float = 0.0
+    """Weight of what two views of an utterance, each in its own noise and masks, differ by (CR-CTC,
+    Yao et al. 2025, arXiv 2410.05101: 0.2); 0 for one view."""
     truncate: int = 0
     """Rows over which errors flow back through time; 0 for the whole utterance."""
     masking: MaskingConfig = field(default_factory=MaskingConfig)
@@ -127,8 +130,9 @@ class AcousticTrainer:
             groups.append({"params": encoder, "lr": config.encoder_learning_rate})
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.views = 2 if config.consistency else 1
         rows = sum(e.length * e.draws for e in training) / self.world  # the same for every process
-        self.updates = max(1, int(config.passes * rows * 1.1 / config.batch_rows))
+        self.updates = max(1, int(config.passes * rows * 1.1 * self.views / config.batch_rows))
         self.update, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -144,7 +148,7 @@ class AcousticTrainer:
         torch.manual_seed(self.config.seed + self.update)
         network: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
         shared = np.random.default_rng([self.config.seed, self.update])
-        source = batches(self.training, self.config.batch_rows, rng, shared)
+        source = batches(self.training, self.config.batch_rows // self.views, rng, shared)
         begin, rows = time.perf_counter(), 0
         losses: list[Tensor] = []
         before = self.seconds + (begin - began if began is not None else 0.0)
@@ -160,7 +164,7 @@ class AcousticTrainer:
             )
             share = self._share()
             while share < 1:
-                batch = self.draw(next(source), rng)
+                batch = self.draw(next(source) * self.views, rng)
                 losses.append(self._step(network, batch, rng, share))
                 self.seconds = before + time.perf_counter() - begin
                 rows += int(batch.lengths.sum()) * self.world
@@ -215,10 +219,7 @@ class AcousticTrainer:
                 lookahead,
                 config.truncate or None,
             )
-        loss = ctc_loss(log_probs, batch)
-        if batch.teacher is not None:
-            taught = distillation_loss(log_probs, batch.teacher.to(self.device), batch)
-            loss = loss + config.teacher_weight * (taught - loss)
+        loss = training_loss(log_probs, batch, config.teacher_weight, config.consistency)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_norm)

@@ -8,6 +8,25 @@ from torch import Tensor, nn
 from .batches import Batch
 
 
+def training_loss(
+    log_probs: Tensor, batch: Batch, teacher_weight: float = 0.0, consistency: float = 0.0
+) -> Tensor:
+    """CTC's loss, in part a teacher's where there is one, and what two views differ by.
+
+    Args:
+        log_probs: (B, T, P), on the device that the loss shall be on.
+        teacher_weight: share of the teacher's in the place of CTC's.
+        consistency: weight of `consistency_loss`; above 0, the batch is two views of everything.
+    """
+    loss = ctc_loss(log_probs, batch)
+    if batch.teacher is not None:
+        taught = distillation_loss(log_probs, batch.teacher.to(log_probs.device), batch)
+        loss = loss + teacher_weight * (taught - loss)
+    if consistency:
+        loss = loss + consistency * consistency_loss(log_probs, batch)
+    return loss
+
+
 def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
     """Connectionist temporal classification (Graves et al. 2006), mean a phoneme of the batch."""
     losses = nn.functional.ctc_loss(
@@ -19,6 +38,20 @@ def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
         zero_infinity=True,
     )
     return losses.sum() / int(batch.phoneme_lengths.sum())
+
+
+def consistency_loss(log_probs: Tensor, batch: Batch) -> Tensor:
+    """How much two views of an utterance differ, a phoneme (CR-CTC, Yao et al. 2025).
+
+    The first half of the batch is one view, the second the other: the Kullback–Leibler divergence
+    of each from the other, row by row, where the one that is learnt from counts as given.
+    """
+    both = log_probs.float()
+    other = both.detach().roll(len(both) // 2, 0)
+    rows = torch.arange(both.shape[1], device=both.device)
+    inside = rows < batch.lengths.to(both.device)[:, None]
+    divergence = (other.exp() * (other - both)).sum(dim=-1)
+    return (divergence * inside).sum() / int(batch.phoneme_lengths.sum())
 
 
 def distillation_loss(log_probs: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
