@@ -15,11 +15,20 @@ What one language has learnt, added to another: Portuguese was trained on from a
 which has learnt more since; a part of that comes to its encoder without any training (task
 arithmetic, Ilharco et al. 2023, arXiv 2212.04089). The acoustic model, its phonemes and who is held
 out are those of the first bundle.
+
+    python scripts/average_bundles.py models/en-us runs/a runs/b --keep 0.4 0.5 0.6 0.7 0.8 0.9 \\
+        --output models/en-us
+
+What training has made of the shared encoder, taken back in part (WiSE-FT once more, with the
+encoder as it was as one of the models): a small corpus is learnt by heart, and strangers are
+understood better by an encoder that is nearer to what hundreds of thousands of hours made of it,
+above all in its first blocks.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,10 +36,16 @@ from pathlib import Path
 
 import torch
 
-from assistant.bundle import Weights, read_acoustic_weights, write_acoustic_weights
+from assistant.bundle import (
+    Weights,
+    file_hash,
+    read_acoustic_weights,
+    read_encoder,
+    write_acoustic_weights,
+)
 from assistant.bundle.acoustic import ENCODER
 from assistant.bundle.storage import read_bundle_config
-from assistant.bundle_files import CONFIG, HELD_OUT_SPEAKERS
+from assistant.bundle_files import CONFIG, ENCODER_WEIGHTS, HELD_OUT_SPEAKERS
 from assistant.errors import AssistantError, UsageError
 from assistant.training.manifest import read_speakers, write_speakers
 
@@ -53,10 +68,28 @@ def main() -> None:
         help="mix the updates of the encoder, and take the rest from the first bundle;\n"
         "bundles may be of several languages, and weights below 0",
     )
+    parser.add_argument(
+        "--keep",
+        type=float,
+        nargs="+",
+        metavar="SHARE",
+        help="how much of what they have learnt the encoder's blocks keep, 0 to 1, one for each\n"
+        "or one for all; the rest of them is the shared encoder again",
+    )
+    parser.add_argument("--encoder", type=Path, default=Path("models/encoder"))
     parser.add_argument("--output", type=Path, required=True, help="folder of the bundle to write")
     arguments = parser.parse_args()
     shares = arguments.weights or [1.0] * len(arguments.bundles)
     weights = mixed(arguments.bundles, shares, arguments.encoder_alone)
+    if arguments.keep:
+        recorded = read_bundle_config(arguments.bundles[0]).get("encoder_sha256")
+        if recorded != file_hash(arguments.encoder / ENCODER_WEIGHTS):
+            raise UsageError(
+                f"--keep: {arguments.bundles[0]} has no update of the encoder in "
+                f"{arguments.encoder}; give the encoder that it was trained from with --encoder"
+            )
+        encoder = read_encoder(arguments.encoder).state_dict()
+        weights = drawn_back(weights, arguments.keep, encoder)
     # The people whom the bundle of another language was trained on do not speak this one.
     same_language = arguments.bundles[:1] if arguments.encoder_alone else arguments.bundles
     speakers = held_out_of_all(same_language)
@@ -114,6 +147,34 @@ def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False)
         elif not name.endswith(DOWN):
             total[name] = mean(w[name] for w in read).to(first.dtype)
     return total
+
+
+def drawn_back(weights: Weights, keep: Sequence[float], encoder: Weights) -> Weights:
+    """Weights whose encoder has been taken back towards what it was before any training.
+
+    Args:
+        weights: a bundle's, with an update of the shared encoder.
+        keep: how much of what it has learnt each block keeps, from the input on; one for all.
+        encoder: weights of the shared encoder.
+
+    Raises:
+        UsageError: there are more or fewer shares than blocks, or they are not from 0 to 1.
+    """
+    blocks = {int(m[1]) for name in encoder if (m := re.match(r"blocks\.(\d+)\.", name))}
+    shares = list(keep) * len(blocks) if len(keep) == 1 else list(keep)
+    if len(shares) != len(blocks) or not all(0 <= share <= 1 for share in shares):
+        raise UsageError(f"--keep: write one number from 0 to 1, or one for each of {len(blocks)}")
+    kept = dict(weights)
+    for name, weight in weights.items():
+        found = re.match(rf"{re.escape(ENCODER)}blocks\.(\d+)\.", name)
+        if not found or name.endswith(DOWN):
+            continue
+        share = shares[int(found[1])]
+        drawn = weight.double() * share
+        if not name.endswith(UP):  # an update is what there is beside the encoder's own matrix
+            drawn = drawn + (1 - share) * encoder[name.removeprefix(ENCODER)].double()
+        kept[name] = drawn.to(weight.dtype)
+    return kept
 
 
 def shapes(weights: Weights) -> dict[str, tuple[int, ...]]:

@@ -11,8 +11,20 @@ import tiny_bundle
 import torch
 from script_support import script_runner
 
-from assistant.bundle import read_acoustic, read_acoustic_weights, write_acoustic_weights
+from assistant.bundle import (
+    Weights,
+    file_hash,
+    read_acoustic,
+    read_acoustic_weights,
+    read_encoder,
+    write_acoustic_weights,
+    write_encoder,
+)
+from assistant.bundle.storage import read_bundle_config, write_config
+from assistant.bundle_files import CONFIG, ENCODER_WEIGHTS
 from assistant.errors import AssistantError
+from assistant.nn.encoder import EncoderShape, StreamingEncoder
+from assistant.nn.low_rank import adapt, update_of
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +160,46 @@ def test_what_does_not_fit_is_told(
         with pytest.raises(AssistantError, match=what):
             average(*arguments, "--output", tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
+
+
+@pytest.mark.parametrize("keep", [(0.25, 0.75), (0.5,)])
+def test_an_encoder_is_taken_back_towards_what_it_was(
+    average: Callable[..., None], bundles: list[Path], tmp_path: Path, keep: tuple[float, ...]
+) -> None:
+    shared = StreamingEncoder(EncoderShape(width=64, heads=1, layers=2))
+    write_encoder(tmp_path / "encoder", shared, "made", "")
+    was = read_encoder(tmp_path / "encoder").state_dict()
+    trained = read_encoder(tmp_path / "encoder")
+    adapt(trained, 2)
+    for parameter in trained.parameters():
+        parameter.data += torch.randn_like(parameter) / 8
+    learnt = update_of(trained)
+    bundle = tmp_path / "bundle"
+    shutil.copytree(bundles[0], bundle)
+    config = read_bundle_config(bundle)
+    config["encoder_sha256"] = file_hash(tmp_path / "encoder" / ENCODER_WEIGHTS)
+    write_config(bundle / CONFIG, config)
+    own = {n: w for n, w in read_acoustic_weights(bundle).items() if not n.startswith("encoder.")}
+    write_acoustic_weights(bundle, own | {f"encoder.{n}": w for n, w in learnt.items()})
+    where = ("--encoder", tmp_path / "encoder", "--output", tmp_path / "drawn-back")
+    average(bundle, "--keep", *keep, *where)
+    found, before = (read_acoustic_weights(f) for f in (tmp_path / "drawn-back", bundle))
+
+    def update(weights: Weights, name: str) -> torch.Tensor:
+        up, down = (weights[f"encoder.{name}.{kind}"].float() for kind in ("up", "down"))
+        return up @ down
+
+    for block, share in enumerate(keep * 2 if len(keep) == 1 else keep):
+        name = f"blocks.{block}.expand"
+        near = {"rtol": 1e-2, "atol": 1e-2}  # kept as float16
+        torch.testing.assert_close(update(found, name), share * update(before, name), **near)
+        bias = share * before[f"encoder.{name}.bias"] + (1 - share) * was[f"{name}.bias"]
+        torch.testing.assert_close(found[f"encoder.{name}.bias"].float(), bias, **near)
+    for name, weight in before.items():  # the rest is as it was
+        if "encoder.blocks." not in name:
+            assert torch.equal(found[name], weight)
+    for shares in ((0.1, 0.2, 0.3), (1.5,)):
+        with pytest.raises(AssistantError, match="write one number from 0 to 1, or one for each"):
+            average(bundle, "--keep", *shares, *where)
+    with pytest.raises(AssistantError, match="has no update of the encoder in"):
+        average(bundles[0], "--keep", 0.5, *where)
