@@ -28,7 +28,6 @@ above all in its first blocks.
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -47,6 +46,7 @@ from assistant.bundle.acoustic import ENCODER
 from assistant.bundle.storage import read_bundle_config
 from assistant.bundle_files import CONFIG, ENCODER_WEIGHTS, HELD_OUT_SPEAKERS
 from assistant.errors import AssistantError, UsageError
+from assistant.nn.encoder import StreamingEncoder
 from assistant.training.manifest import read_speakers, write_speakers
 
 UP, DOWN = ".up", ".down"
@@ -82,13 +82,13 @@ def main() -> None:
     shares = arguments.weights or [1.0] * len(arguments.bundles)
     weights = mixed(arguments.bundles, shares, arguments.encoder_alone)
     if arguments.keep:
+        encoder = read_encoder(arguments.encoder)
         recorded = read_bundle_config(arguments.bundles[0]).get("encoder_sha256")
         if recorded != file_hash(arguments.encoder / ENCODER_WEIGHTS):
             raise UsageError(
                 f"--keep: {arguments.bundles[0]} has no update of the encoder in "
                 f"{arguments.encoder}; give the encoder that it was trained from with --encoder"
             )
-        encoder = read_encoder(arguments.encoder).state_dict()
         weights = drawn_back(weights, arguments.keep, encoder)
     # The people whom the bundle of another language was trained on do not speak this one.
     same_language = arguments.bundles[:1] if arguments.encoder_alone else arguments.bundles
@@ -149,31 +149,31 @@ def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False)
     return total
 
 
-def drawn_back(weights: Weights, keep: Sequence[float], encoder: Weights) -> Weights:
+def drawn_back(weights: Weights, keep: Sequence[float], encoder: StreamingEncoder) -> Weights:
     """Weights whose encoder has been taken back towards what it was before any training.
 
     Args:
         weights: a bundle's, with an update of the shared encoder.
         keep: how much of what it has learnt each block keeps, from the input on; one for all.
-        encoder: weights of the shared encoder.
+        encoder: the shared one.
 
     Raises:
         UsageError: there are more or fewer shares than blocks, or they are not from 0 to 1.
     """
-    blocks = {int(m[1]) for name in encoder if (m := re.match(r"blocks\.(\d+)\.", name))}
-    shares = list(keep) * len(blocks) if len(keep) == 1 else list(keep)
-    if len(shares) != len(blocks) or not all(0 <= share <= 1 for share in shares):
-        raise UsageError(f"--keep: write one number from 0 to 1, or one for each of {len(blocks)}")
+    blocks = encoder.shape.layers
+    shares = list(keep) * blocks if len(keep) == 1 else list(keep)
+    if len(shares) != blocks or not all(0 <= share <= 1 for share in shares):
+        raise UsageError(f"--keep: write one number from 0 to 1, or one for each of {blocks}")
+    before = encoder.state_dict()
     kept = dict(weights)
-    for name, weight in weights.items():
-        found = re.match(rf"{re.escape(ENCODER)}blocks\.(\d+)\.", name)
-        if not found or name.endswith(DOWN):
-            continue
-        share = shares[int(found[1])]
-        drawn = weight.double() * share
-        if not name.endswith(UP):  # an update is what there is beside the encoder's own matrix
-            drawn = drawn + (1 - share) * encoder[name.removeprefix(ENCODER)].double()
-        kept[name] = drawn.to(weight.dtype)
+    for block, share in enumerate(shares):
+        for name in weights:
+            if not name.startswith(f"{ENCODER}blocks.{block}.") or name.endswith(DOWN):
+                continue
+            kept[name] = weights[name].double() * share
+            if not name.endswith(UP):  # an update is what there is beside the encoder's own matrix
+                kept[name] += (1 - share) * before[name.removeprefix(ENCODER)].double()
+            kept[name] = kept[name].to(weights[name].dtype)
     return kept
 
 

@@ -203,3 +203,5 @@ def test_an_encoder_is_taken_back_towards_what_it_was(
             average(bundle, "--keep", *shares, *where)
     with pytest.raises(AssistantError, match="has no update of the encoder in"):
         average(bundles[0], "--keep", 0.5, *where)
+    with pytest.raises(AssistantError, match="nowhere: not a bundle"):
+        average(bundle, "--keep", 0.5, "--encoder", tmp_path / "nowhere", *where[2:])

@@ -48,10 +48,7 @@ def consistency_loss(log_probs: Tensor, batch: Batch) -> Tensor:
     """
     both = log_probs.float()
     other = both.detach().roll(len(both) // 2, 0)
-    rows = torch.arange(both.shape[1], device=both.device)
-    inside = rows < batch.lengths.to(both.device)[:, None]
-    divergence = (other.exp() * (other - both)).sum(dim=-1)
-    return (divergence * inside).sum() / int(batch.phoneme_lengths.sum())
+    return _a_phoneme((other.exp() * (other - both)).sum(dim=-1), batch)
 
 
 def distillation_loss(log_probs: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
@@ -59,7 +56,11 @@ def distillation_loss(log_probs: Tensor, teacher: Tensor, batch: Batch) -> Tenso
 
     Padding adds nothing: there the teacher's log-posteriors are 0 and are left out.
     """
-    rows = torch.arange(teacher.shape[1], device=teacher.device)
-    inside = rows < batch.lengths.to(teacher.device)[:, None]
-    crossed = -(teacher.exp() * log_probs.float()).sum(dim=-1)
-    return (crossed * inside).sum() / int(batch.phoneme_lengths.sum())
+    return _a_phoneme(-(teacher.exp() * log_probs.float()).sum(dim=-1), batch)
+
+
+def _a_phoneme(losses: Tensor, batch: Batch) -> Tensor:
+    """The sum of the losses (B, T) of all rows that are no padding, by the batch's phonemes."""
+    rows = torch.arange(losses.shape[1], device=losses.device)
+    inside = rows < batch.lengths.to(losses.device)[:, None]
+    return (losses * inside).sum() / int(batch.phoneme_lengths.sum())
