@@ -107,7 +107,8 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         "--teacher-bundle",
         type=Path,
         help="that bundle, for its phonemes;\n"
-        "with --samples it listens along, and needs no --teacher",
+        "with --samples it listens along, needs no --teacher, and says what is said in\n"
+        "recordings without text",
     )
     parser.add_argument(
         "--samples",
@@ -198,14 +199,17 @@ def main() -> None:
         arguments.rarest,
         arguments.teacher,
         arguments.apart,
+        unlabelled=bool(arguments.samples and arguments.teacher_bundle),
     )
     training = material.training
     if arguments.pieces:
         training = [piece for e in training for piece in cut(e, arguments.pieces)]
     torch.manual_seed(config.seed)
-    draw = drawing(arguments, material, device)
+    draw = drawing(arguments, material, device, views=2 if config.consistency else 1)
     network = Network(network_config, arguments.encoder, material.inventory)
     is_begun = bool(arguments.initial) and network.start_from(arguments.initial)
+    if not config.encoder_learning_rate:
+        network.freeze_encoder()
     network.module.to(device)
     if arguments.initial and not is_begun and is_first:
         print(f"{arguments.initial}: its acoustic model has another shape; that begins afresh")
@@ -239,7 +243,9 @@ def main() -> None:
         plot_log(arguments.checkpoints / "log.csv")
 
 
-def drawing(arguments: argparse.Namespace, material: Material, device: torch.device) -> Draw:
+def drawing(
+    arguments: argparse.Namespace, material: Material, device: torch.device, views: int
+) -> Draw:
     """How batches are made: of what the cache has, changed as the command line says."""
     noise, _ = held_out_noise(audio_files(arguments.noise))
     if arguments.samples:
@@ -254,7 +260,7 @@ def drawing(arguments: argparse.Namespace, material: Material, device: torch.dev
         if arguments.teacher_bundle:
             teacher = network_of(read_acoustic(arguments.teacher_bundle)).to(device)
         every = [*material.training, *(e for part in material.held_out.values() for e in part)]
-        return DeviceSpeech(every, device, augmenter, teacher).draw
+        return DeviceSpeech(every, device, augmenter, teacher, views).draw
     if not arguments.augment:
         return collate
     power = noise_power(noise) if noise else None

@@ -25,6 +25,7 @@ from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.machine import own_device
 from assistant.training.manifest import Recording, Split, read_samples
+from assistant.training.material import read_material
 from assistant.training.rows import LogMelRows, SampleRows
 
 CPU = torch.device("cpu")
@@ -55,8 +56,9 @@ def examples(tmp_path):
     return [Example(((cache, u),), (1, 2, 3)) for u in cache.utterances]
 
 
-def speech_of(examples, config=NOTHING, teacher=None, noises=(), responses=()):
-    return DeviceSpeech(examples, CPU, BatchAugmenter(config, noises, responses, CPU), teacher)
+def speech_of(examples, config=NOTHING, teacher=None, noises=(), responses=(), views=1):
+    augmenter = BatchAugmenter(config, noises, responses, CPU)
+    return DeviceSpeech(examples, CPU, augmenter, teacher, views)
 
 
 def difference(found, expected):
@@ -151,6 +153,61 @@ def test_a_teacher_hears_the_clean_speech_at_the_same_speed(examples):
     assert difference(batch.rows, rows) > 0.05
 
 
+class Alternating(torch.nn.Module):
+    """Hears phoneme 1 in every other row."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def forward(self, rows, lengths):
+        self.batches.append(len(rows))
+        scores = torch.zeros(*rows.shape[:2], 5)
+        scores[:, 1::2, 1] = 9.0
+        scores[:, ::2, 0] = 9.0
+        return torch.log_softmax(scores, dim=-1)
+
+
+def test_two_views_are_of_the_same_speech_in_other_noise_and_a_teacher_hears_it_once(examples):
+    noise = np.random.default_rng(2).standard_normal(200_000).astype(np.float32)
+    noisy = replace(NOTHING, speeds=(0.8,), noise=1.0, babble=0.0, snr_db=(0.0, 0.0))
+    teacher, count = Alternating(), len(examples)
+    speech = speech_of(examples, noisy, teacher, [noise], views=2)
+    batch = speech.draw(examples, np.random.default_rng(1))
+    assert teacher.batches == [count]
+    for whole in (batch.lengths, batch.phonemes, batch.phoneme_lengths, batch.teacher):
+        assert len(whole) == 2 * count
+        assert torch.equal(whole[:count], whole[count:])
+    assert difference(batch.rows[:count], batch.rows[count:]) > 0.05
+    assert len(speech.draw(examples, None).rows) == count
+
+
+def test_what_is_said_without_a_text_is_what_the_teacher_hears(examples):
+    untold = [replace(examples[0], phonemes=()), *examples[1:]]
+    batch = speech_of(untold, teacher=Alternating()).draw(untold, np.random.default_rng(1))
+    assert batch.phoneme_lengths.tolist() == [int(batch.lengths[0]) // 2, 3, 3]
+    assert set(batch.phonemes[0].tolist()) == {1}
+    assert batch.phonemes[1, :3].tolist() == [1, 2, 3]
+
+
+def test_speech_without_a_text_is_kept_for_a_teacher_that_listens_along(tmp_path):
+    texts = ["coffee", "", "tea"]
+    recordings = [
+        Recording(path, text, "", "coffee", len(read_samples(path)) / 16_000)
+        for path, text in zip(COFFEE, texts, strict=True)
+    ]
+    split = Split(tuple(recordings), ())
+    list(Extraction(split, tmp_path, SampleRows(), copies=0).run())
+    columns = SampleRows().columns
+    kept, taught = (
+        read_material(tmp_path, columns, "en-us", rarest=1, unlabelled=unlabelled).training
+        for unlabelled in (False, True)
+    )
+    assert len(kept) == 2
+    assert all(e.phonemes for e in kept)
+    assert sorted(bool(e.phonemes) for e in taught) == [False, True, True]
+
+
 def test_noise_is_as_loud_as_it_was_drawn():
     rng = np.random.default_rng(1)
     hum = rng.standard_normal(100_000).astype(np.float32)
@@ -212,8 +269,12 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch, capsys):
     assert read_acoustic(tmp_path / "taught").phonemes == read_acoustic(bundle).phonemes
     twice = ["--consistency", 0.2, "--time-masks-per-second", 1.0, "--initial", bundle]
     checkpoints = ["--checkpoints", tmp_path / "twice-run", "--passes", 1]
-    run("train_acoustic", *train, "--bundle", tmp_path / "twice", *twice, *checkpoints)
-    assert read_acoustic(tmp_path / "twice").phonemes == read_acoustic(bundle).phonemes
+    frozen = ["--encoder-learning-rate", 0, "--learning-rate", 0.1, "--warm-up", 1]
+    run("train_acoustic", *train, "--bundle", tmp_path / "twice", *twice, *checkpoints, *frozen)
+    before, after = read_acoustic(bundle), read_acoustic(tmp_path / "twice")
+    assert after.phonemes == before.phonemes
+    assert torch.equal(after.encoder.conv1.weight, before.encoder.conv1.weight)
+    assert not torch.equal(after.model.head.weight, before.model.head.weight)
     without = [a for a in train if a != "--samples"]
     with pytest.raises(SystemExit):
         run("train_acoustic", *without, "--bundle", bundle, *twice)

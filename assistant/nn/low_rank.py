@@ -22,27 +22,42 @@ class LowRankLinear(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, layer: nn.Linear, rank: int, dtype: torch.dtype) -> None:
-        """dtype: of the frozen weight; bfloat16 saves a conversion a step where it is computed."""
+    def __init__(
+        self, layer: nn.Linear, rank: int, dtype: torch.dtype, dropout: float = 0.0
+    ) -> None:
+        """See `adapt`."""
         super().__init__()
         self.register_buffer("weight", layer.weight.detach().to(dtype), persistent=False)
         self.bias = nn.Parameter(layer.bias.detach().clone())
         self.down = nn.Parameter(torch.randn(rank, layer.in_features) / layer.in_features**0.5)
         self.up = nn.Parameter(torch.zeros(layer.out_features, rank))
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum of both, without ever forming the updated matrix."""
         frozen = F.linear(x, self.weight.to(x.dtype), self.bias)
-        return frozen + F.linear(F.linear(x, self.down), self.up)
+        share = self.dropout(x.new_ones(len(x), *[1] * (x.ndim - 1)))
+        return frozen + F.linear(F.linear(x * share, self.down), self.up)
 
 
-def adapt(encoder: StreamingEncoder, rank: int, dtype: torch.dtype = torch.float32) -> None:
-    """Make an encoder trainable by low-rank updates, in place; at first it computes what it did."""
+def adapt(
+    encoder: StreamingEncoder,
+    rank: int,
+    dtype: torch.dtype = torch.float32,
+    dropout: float = 0.0,
+) -> None:
+    """Make an encoder trainable by low-rank updates, in place; at first it computes what it did.
+
+    Args:
+        dtype: of the frozen weights; bfloat16 saves a conversion a step where it is computed.
+        dropout: probability, while training, that an utterance is heard without the update of a
+            layer: what all of them have learnt together by heart, few of them have.
+    """
     encoder.requires_grad_(False)
     for parent in list(encoder.blocks.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, nn.Linear):
-                setattr(parent, name, LowRankLinear(layer, rank, dtype))
+                setattr(parent, name, LowRankLinear(layer, rank, dtype, dropout))
             elif isinstance(layer, nn.LayerNorm):
                 layer.requires_grad_(True)
     encoder.norm.requires_grad_(True)

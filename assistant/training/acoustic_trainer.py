@@ -50,7 +50,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     """AdamW's peak."""
     encoder_learning_rate: float = 5e-4
-    """The same for the encoder, or for its update."""
+    """The same for the encoder, or for its update; 0 leaves it as it is."""
     weight_decay: float = 0.01
     """AdamW's."""
     warm_up: int = 100
@@ -164,7 +164,7 @@ class AcousticTrainer:
             )
             share = self._share()
             while share < 1:
-                batch = self.draw(next(source) * self.views, rng)
+                batch = self.draw(next(source), rng)
                 losses.append(self._step(network, batch, rng, share))
                 self.seconds = before + time.perf_counter() - begin
                 rows += int(batch.lengths.sum()) * self.world

@@ -9,6 +9,7 @@ mapped: in its memory once, for however many processes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from .batches import Batch, Example, labelled
 from .draws import Draws
 from .feature_cache import CachedUtterance
 from .mel_augmentation import warped
+from .metrics import greedy_phonemes
 from .rows import LOG_MEL_PER_ROW, SAMPLES_PER_ROW
 
 CLEAN = 0.25
@@ -37,20 +39,27 @@ class DeviceSpeech:
         device: torch.device,
         augmenter: BatchAugmenter,
         teacher: nn.Module | None = None,
+        views: int = 1,
     ) -> None:
         """Bring the first copy of all examples to the device, if it has memory of its own.
 
         Args:
             teacher: log-mel rows and lengths to log-posteriors; None learns from texts alone.
+            views: times that a batch has all of its examples, one time after the other, each in a
+                room and noise of its own.
         """
         self.device, self.augmenter, self.teacher = device, augmenter, teacher
+        self.views = views
         self.log_mel = LogMel(FeatureConfig(), device)
         on_cpu = device.type == "cpu"
         self._gathered = _from_files if on_cpu else _OnDevice(examples, device).gathered
 
     @torch.no_grad()
     def draw(self, examples: Sequence[Example], rng: np.random.Generator | None) -> Batch:
-        """A batch of log-mel rows; without a generator of clean speech, and without a teacher."""
+        """A batch of log-mel rows; without a generator of clean speech, once, without a teacher.
+
+        What was said in an example without phonemes is what the teacher hears.
+        """
         speech, lengths = self._gathered(examples)
         teacher = None
         if rng is not None:
@@ -60,6 +69,14 @@ class DeviceSpeech:
         if rng is not None:
             if self.teacher is not None:
                 teacher = self._taught(self.teacher, self._log_mel(speech, rows), rows)
+                examples = _with_phonemes(examples, teacher, rows)
+                teacher = teacher.repeat(self.views, 1, 1)
+            examples = [*examples] * self.views
+            speech, lengths, rows = (
+                speech.repeat(self.views, 1),
+                lengths.repeat(self.views),
+                rows.repeat(self.views),
+            )
             draw = Draws(len(speech), rng, self.device)
             kept = draw.chance(CLEAN)
             speech = torch.where(kept[:, None], speech, self.augmenter(speech, lengths, rng))
@@ -85,6 +102,18 @@ class DeviceSpeech:
         with fastest(self.device):
             log_probs: Tensor = teacher(log_mel, rows.to(self.device))
         return log_probs.float()
+
+
+def _with_phonemes(
+    examples: Sequence[Example], log_probs: Tensor, lengths: Tensor
+) -> list[Example]:
+    """Examples that have no phonemes with those that log-posteriors (B, T, P) have."""
+    without = [i for i, example in enumerate(examples) if not example.phonemes]
+    found = list(examples)
+    for i, heard in zip(without, log_probs[without].cpu(), strict=True):
+        phonemes = tuple(greedy_phonemes(heard[: int(lengths[i])]))
+        found[i] = replace(examples[i], phonemes=phonemes)
+    return found
 
 
 def _of_length(speech: Tensor, samples: int) -> Tensor:

@@ -37,7 +37,7 @@ def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
         reduction="none",
         zero_infinity=True,
     )
-    return losses.sum() / int(batch.phoneme_lengths.sum())
+    return losses.sum() / _phonemes(batch)
 
 
 def consistency_loss(log_probs: Tensor, batch: Batch) -> Tensor:
@@ -63,4 +63,9 @@ def _a_phoneme(losses: Tensor, batch: Batch) -> Tensor:
     """The sum of the losses (B, T) of all rows that are no padding, by the batch's phonemes."""
     rows = torch.arange(losses.shape[1], device=losses.device)
     inside = rows < batch.lengths.to(losses.device)[:, None]
-    return (losses * inside).sum() / int(batch.phoneme_lengths.sum())
+    return (losses * inside).sum() / _phonemes(batch)
+
+
+def _phonemes(batch: Batch) -> int:
+    """How many there are in a batch; at least 1, since nothing may be heard in what has no text."""
+    return max(1, int(batch.phoneme_lengths.sum()))

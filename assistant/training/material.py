@@ -46,6 +46,7 @@ def read_material(
     rarest: int = RAREST,
     teacher: Path | None = None,
     apart: Sequence[str] = (),
+    unlabelled: bool = False,
 ) -> Material:
     """The caches below `folder`, with phonemes in the place of text.
 
@@ -58,6 +59,7 @@ def read_material(
         teacher: folder of a teacher's posteriors over `inventory`, made from the same caches; what
             it has not heard is learnt from the text alone.
         apart: corpora measured by themselves, not with their family.
+        unlabelled: keep what has no text, for a teacher that listens along.
 
     Raises:
         UsageError: there is nothing in the cache, or rows of another kind, or nothing held out is
@@ -95,11 +97,18 @@ def read_material(
         utterance = test.utterances[i]
         held_out[family(utterance.corpus, apart)].append(example((test, utterance)))
     return Material(
-        training=[e for e in training if 0 < len(e.phonemes) <= e.length],
+        training=[e for e in training if _is_learnt_from(e, unlabelled)],
         held_out=dict(held_out),
         speakers=sorted({u.speaker for u in test.utterances}),
         inventory=names,
     )
+
+
+def _is_learnt_from(example: Example, unlabelled: bool) -> bool:
+    """Whether its phonemes fit into its rows; without a text there are none yet."""
+    if not example.copies[0][1].text:
+        return unlabelled
+    return 0 < len(example.phonemes) <= example.length
 
 
 def phonemes_of(texts: Iterable[str], language: str, cache: Path) -> dict[str, Pronunciation]:

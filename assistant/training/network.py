@@ -49,8 +49,12 @@ class NetworkConfig:
     """Between them."""
     rank: int = 128
     """Of the low-rank update of every matrix of the shared encoder; 0 leaves it as it is."""
+    update_dropout: float = 0.0
+    """Probability that an utterance is learnt from without the update of a layer."""
     stem_width: int = 0
     """Width of a convolutional stem of the bundle's own in the place of the shared encoder."""
+    frequency_channels: int = 0
+    """Channels of that stem's convolutions over frequency; 0 for none."""
 
 
 class Network:
@@ -63,7 +67,12 @@ class Network:
         self._shared = encoder
         self._own = None
         if config.stem_width:
-            self._own = EncoderShape(width=config.stem_width, layers=0, positions=0)
+            self._own = EncoderShape(
+                width=config.stem_width,
+                layers=0,
+                positions=0,
+                frequency_channels=config.frequency_channels,
+            )
             front = StreamingEncoder(self._own)
         else:
             front = read_encoder(encoder)
@@ -71,7 +80,8 @@ class Network:
             if config.rank:
                 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
                 fast = torch.bfloat16 if computes_bfloat16(device) else torch.float32
-                adapt(front, config.rank, fast)
+                adapt(front, config.rank, fast, config.update_dropout)
+        self._update = tuple(update_of(front)) if self._own is None else ()
         shape = AcousticConfig(
             input_size=self.features.stack * front.shape.width,
             projection_size=config.projection_size,
@@ -84,6 +94,10 @@ class Network:
         self.module = EncodedAcousticModel(
             front, AcousticModel(shape), self.features.stack, self.features.left_context_rows
         )
+
+    def freeze_encoder(self) -> None:
+        """Let the acoustic model learn alone, over the encoder as it is."""
+        self.module.encoder.requires_grad_(False)
 
     def start_from(self, bundle: Path) -> bool:
         """Take the weights of a bundle; what it lacks starts afresh.
@@ -139,7 +153,8 @@ class Network:
             origin = EncoderOrigin(own_shape=self._own, weights=encoder.state_dict())
         else:
             shared = file_hash(self._shared / ENCODER_WEIGHTS)
-            origin = EncoderOrigin(shared_sha256=shared, weights=update_of(encoder))
+            update = {n: w for n, w in encoder.state_dict().items() if n in self._update}
+            origin = EncoderOrigin(shared_sha256=shared, weights=update)
         write_acoustic(folder, self.module.acoustic, self.features, self.phonemes, language, origin)
 
 
