@@ -43,7 +43,7 @@ from assistant.bundle import (
     write_acoustic_weights,
 )
 from assistant.bundle.acoustic import ENCODER
-from assistant.bundle.storage import read_bundle_config
+from assistant.bundle.storage import read_bundle_config, section
 from assistant.bundle_files import CONFIG, ENCODER_WEIGHTS, HELD_OUT_SPEAKERS
 from assistant.errors import AssistantError, UsageError
 from assistant.nn.encoder import StreamingEncoder
@@ -119,7 +119,7 @@ def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False)
             "--encoder-alone"
         )
     read = [read_acoustic_weights(bundle) for bundle in bundles]
-    configs = [read_bundle_config(bundle) for bundle in bundles]
+    configs = [what_weights_are_of(bundle) for bundle in bundles]
     alike = {"encoder_sha256"} if encoder_alone else {k for c in configs for k in c}
     total = dict(read[0])  # what is not mixed stays the first one's
     if encoder_alone:
@@ -147,6 +147,13 @@ def mixed(bundles: list[Path], shares: list[float], encoder_alone: bool = False)
         elif not name.endswith(DOWN):
             total[name] = mean(w[name] for w in read).to(first.dtype)
     return total
+
+
+def what_weights_are_of(bundle: Path) -> dict[str, object]:
+    """The configuration of a bundle, but for the dropout: its weights are none the less alike."""
+    config = read_bundle_config(bundle)
+    acoustic = section(config, "acoustic", bundle)
+    return config | {"acoustic": {k: v for k, v in acoustic.items() if k != "dropout"}}
 
 
 def drawn_back(weights: Weights, keep: Sequence[float], encoder: StreamingEncoder) -> Weights:

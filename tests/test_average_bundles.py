@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_the_output_may_be_one_of_them(
     larger = read_acoustic_weights(bundles[1])
     for name, weight in read_acoustic_weights(kept).items():
         torch.testing.assert_close(weight, larger[name])
+
+
+def test_bundles_that_were_trained_with_another_dropout_are_mixed(
+    average: Callable[..., None], bundles: list[Path], tmp_path: Path
+) -> None:
+    text = (bundles[1] / "config.yaml").read_text(encoding="utf-8")
+    changed, count = re.subn(r"dropout: [\d.]+", "dropout: 0.25", text)
+    assert count == 1
+    (bundles[1] / "config.yaml").write_text(changed, encoding="utf-8")
+    average(*bundles, "--output", tmp_path / "mixed")
+    kept = (tmp_path / "mixed" / "config.yaml").read_text(encoding="utf-8")
+    assert kept == (bundles[0] / "config.yaml").read_text(encoding="utf-8")
 
 
 def test_what_does_not_fit_is_told(

@@ -19,7 +19,6 @@ from assistant.training.network import Network, NetworkConfig
 from assistant.training.posteriors import network_of
 
 STEM = EncoderShape(width=32, heads=1, layers=0, positions=0)
-OVER_FREQUENCY = EncoderShape(width=32, heads=1, layers=0, positions=0, frequency_channels=4)
 TRANSFORMER = EncoderShape(width=32, heads=2, layers=2, positions=400)
 PHONEMES = ("", "a", "b", "c", "d")
 
@@ -28,8 +27,6 @@ def random_encoder(shape):
     torch.manual_seed(0)
     encoder = StreamingEncoder(shape).eval()
     encoder.position_table.normal_(std=0.3)
-    if encoder.over_frequency is not None:
-        torch.nn.init.normal_(encoder.over_frequency.output.weight, std=0.1)
     return encoder
 
 
@@ -109,22 +106,17 @@ def test_an_update_learns_and_the_encoder_below_it_stays():
 
 
 def networks(folder):
-    """Untrained networks of all kinds, disturbed as if they had learnt."""
+    """Untrained networks of both kinds, disturbed as if they had learnt."""
     write_encoder(folder / "encoder", random_encoder(TRANSFORMER), "random", "0" * 64)
     small = {"hidden_size": 16, "layers": 1}
     torch.manual_seed(3)
     update = Network(NetworkConfig(rank=4, **small), folder / "encoder", PHONEMES)
     own = Network(NetworkConfig(stem_width=32, **small), folder / "encoder", PHONEMES)
-    config = NetworkConfig(stem_width=32, frequency_channels=4, **small)
-    over_frequency = Network(config, folder / "encoder", PHONEMES)
     disturb(update.module.encoder, ["up", "bias", "norm"])
-    disturb(over_frequency.module.encoder, ["over_frequency"])
-    return {"update": update, "own": own, "over frequency": over_frequency}
+    return {"update": update, "own": own}
 
 
-@pytest.mark.parametrize(
-    ("kind", "atol"), [("update", 2e-2), ("own", 2e-3), ("over frequency", 2e-2)]
-)
+@pytest.mark.parametrize(("kind", "atol"), [("update", 2e-2), ("own", 2e-3)])
 @torch.no_grad()
 def test_a_bundle_gives_the_posteriors_of_what_was_trained(tmp_path, kind, atol):
     network = networks(tmp_path)[kind]
@@ -152,29 +144,6 @@ def test_a_bundle_keeps_the_update_alone_and_is_gone_on_from(tmp_path):
     again.start_from(tmp_path / "bundle")
     found, expected = (n.module.eval()(rows, lengths).exp() for n in (again, network))
     assert_close(found[0], expected[0], rtol=0, atol=1e-2)
-
-
-@torch.no_grad()
-def test_a_stem_begins_to_hear_over_frequency_where_it_stands(tmp_path):
-    plain = networks(tmp_path)["own"]
-    plain.write(tmp_path / "bundle", "en-us")
-    config = NetworkConfig(stem_width=32, frequency_channels=4, hidden_size=16, layers=1)
-    begun = Network(config, tmp_path / "encoder", PHONEMES)
-    assert begun.start_from(tmp_path / "bundle")
-    assert plain.start_from(tmp_path / "bundle")
-    rows, lengths = log_mel_rows()
-    found, expected = (n.module.eval()(rows, lengths) for n in (begun, plain))
-    assert_close(found, expected)
-    branch = begun.module.encoder.over_frequency
-    with torch.enable_grad():
-        begun.module(rows, lengths)[:, :, 0].sum().backward()
-    assert (branch.output.weight.grad != 0).any()
-    # It hears the same shape at another height through the same weights.
-    torch.nn.init.normal_(branch.output.weight)
-    low, high = torch.zeros(1, 3, 80), torch.zeros(1, 3, 80)
-    low[:, :, 20:24], high[:, :, 40:44] = 1.0, 1.0
-    patterns = [branch.patterns(mel[:, None])[0, :, 0] for mel in (low, high)]
-    assert_close(patterns[0][:, 5:15], patterns[1][:, 15:25])
 
 
 @torch.no_grad()
@@ -319,9 +288,7 @@ def loud_beginning(seconds):
     return samples.astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    "shape", [STEM, OVER_FREQUENCY, TRANSFORMER], ids=["stem", "over frequency", "transformer"]
-)
+@pytest.mark.parametrize("shape", [STEM, TRANSFORMER], ids=["stem", "transformer"])
 @pytest.mark.parametrize(("centre", "lookahead"), [(4, 4), (8, 0), (8, 3), (16, 8)])
 @pytest.mark.parametrize("seconds", [0.5, 2.03])
 @torch.inference_mode()
@@ -339,9 +306,7 @@ def test_blocks_of_whole_utterances_are_those_of_the_stream(shape, centre, looka
     assert_close(torch.cat([p.log_probs for p in streamed]), found, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "shape", [STEM, OVER_FREQUENCY, TRANSFORMER], ids=["stem", "over frequency", "transformer"]
-)
+@pytest.mark.parametrize("shape", [STEM, TRANSFORMER], ids=["stem", "transformer"])
 @torch.inference_mode()
 def test_full_context_is_that_of_the_stages(shape):
     features, acoustic, whole = stages(shape, 8, 4)

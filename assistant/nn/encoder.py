@@ -32,8 +32,6 @@ class EncoderShape:
     positions: int = 1500
     """Longest utterance in encoder frames (20 ms each); 0 where places are not told apart, as in
     a convolutional stem without Transformer blocks."""
-    frequency_channels: int = 0
-    """Channels of convolutions over frequency beside the first one over time; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,31 +96,6 @@ class Block(nn.Module):
         return x, seen
 
 
-class FrequencyBranch(nn.Module):
-    """What the same shape means higher and lower: (B, T + 2, mel_bins) to (B, width, T).
-
-    Two convolutions that share their weights between the bins, as in a spectrogram that is seen as
-    a picture (Abdel-Hamid et al. 2014): speakers' vocal tracts differ in where their formants are.
-    It sees the three frames that the encoder's first convolution sees, so a stream has no more
-    state for it, and is silent until it is trained.
-    """
-
-    def __init__(self, shape: EncoderShape) -> None:
-        super().__init__()
-        channels = shape.frequency_channels
-        self.patterns = nn.Conv2d(1, channels, (3, 9), stride=(1, 2), padding=(0, 4))
-        self.groups = nn.Conv2d(channels, channels, (1, 5), stride=(1, 2), padding=(0, 2))
-        bins = (shape.mel_bins + 3) // 4  # both take every other one
-        self.output = nn.Linear(channels * bins, shape.width)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """mel: (B, T + 2, mel_bins)."""
-        x = F.gelu(self.groups(F.gelu(self.patterns(mel[:, None]))))
-        return torch.as_tensor(self.output(x.transpose(1, 2).flatten(2)).transpose(1, 2))
-
-
 class StreamingEncoder(nn.Module):
     """Log-mel (normalised as Whisper's) to rows of width 512, one per 20 ms."""
 
@@ -133,7 +106,6 @@ class StreamingEncoder(nn.Module):
         self.shape = shape
         self.conv1 = nn.Conv1d(shape.mel_bins, shape.width, 3)
         self.conv2 = nn.Conv1d(shape.width, shape.width, 3, stride=2)
-        self.over_frequency = FrequencyBranch(shape) if shape.frequency_channels else None
         self.blocks = nn.ModuleList(Block(shape.width, shape.heads) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
         self.register_buffer("position_table", torch.zeros(shape.positions, shape.width))
@@ -295,10 +267,7 @@ class StreamingEncoder(nn.Module):
         Returns:
             (B, 2 T + 1, width), `tail` included, and (B, T, width).
         """
-        stem = self.conv1(mel.transpose(1, 2))
-        if self.over_frequency is not None:
-            stem = stem + self.over_frequency(mel)
-        stem = F.gelu(stem)
+        stem = F.gelu(self.conv1(mel.transpose(1, 2)))
         stem = torch.cat([tail.transpose(1, 2), stem], dim=2)
         return stem.transpose(1, 2), F.gelu(self.conv2(stem)).transpose(1, 2)
 

@@ -53,8 +53,6 @@ class NetworkConfig:
     """Probability that an utterance is learnt from without the update of a layer."""
     stem_width: int = 0
     """Width of a convolutional stem of the bundle's own in the place of the shared encoder."""
-    frequency_channels: int = 0
-    """Channels of that stem's convolutions over frequency; 0 for none."""
 
 
 class Network:
@@ -67,12 +65,7 @@ class Network:
         self._shared = encoder
         self._own = None
         if config.stem_width:
-            self._own = EncoderShape(
-                width=config.stem_width,
-                layers=0,
-                positions=0,
-                frequency_channels=config.frequency_channels,
-            )
+            self._own = EncoderShape(width=config.stem_width, layers=0, positions=0)
             front = StreamingEncoder(self._own)
         else:
             front = read_encoder(encoder)
