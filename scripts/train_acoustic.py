@@ -205,7 +205,7 @@ def main() -> None:
     if arguments.pieces:
         training = [piece for e in training for piece in cut(e, arguments.pieces)]
     torch.manual_seed(config.seed)
-    draw = drawing(arguments, material, device, views=2 if config.consistency else 1)
+    draw = drawing(arguments, material, device, config.views)
     network = Network(network_config, arguments.encoder, material.inventory)
     is_begun = bool(arguments.initial) and network.start_from(arguments.initial)
     if not config.encoder_learning_rate:

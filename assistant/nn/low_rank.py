@@ -37,7 +37,7 @@ class LowRankLinear(nn.Module):
         """The sum of both, without ever forming the updated matrix."""
         frozen = F.linear(x, self.weight.to(x.dtype), self.bias)
         share = self.dropout(x.new_ones(len(x), *[1] * (x.ndim - 1)))
-        return frozen + F.linear(F.linear(x * share, self.down), self.up)
+        return frozen + F.linear(F.linear(x, self.down) * share, self.up)
 
 
 def adapt(

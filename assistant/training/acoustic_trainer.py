@@ -86,6 +86,11 @@ class TrainingConfig:
     """Utterances of a corpus measured on while training."""
     seed: int = 1
 
+    @property
+    def views(self) -> int:
+        """Times that a batch has each of its utterances."""
+        return 2 if self.consistency else 1
+
 
 class AcousticTrainer:
     """The loop: batches, updates, averaged weights, checkpoints, the log."""
@@ -111,10 +116,8 @@ class AcousticTrainer:
             frames_per_row: log-mel frames side by side in a row; None where rows are the encoder's.
             draw: makes a batch of examples; by default of the copies in the cache.
         """
-        self.rank, self.world = (
-            int(os.environ.get("RANK", "0")),
-            int(os.environ.get("WORLD_SIZE", "1")),
-        )
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
         if self.world > 1:
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         self.config, self.folder, self.device = config, folder, device
@@ -130,9 +133,8 @@ class AcousticTrainer:
             groups.append({"params": encoder, "lr": config.encoder_learning_rate})
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.views = 2 if config.consistency else 1
         rows = sum(e.length * e.draws for e in training) / self.world  # the same for every process
-        self.updates = max(1, int(config.passes * rows * 1.1 * self.views / config.batch_rows))
+        self.updates = max(1, int(config.passes * rows * 1.1 * config.views / config.batch_rows))
         self.update, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -148,7 +150,7 @@ class AcousticTrainer:
         torch.manual_seed(self.config.seed + self.update)
         network: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
         shared = np.random.default_rng([self.config.seed, self.update])
-        source = batches(self.training, self.config.batch_rows // self.views, rng, shared)
+        source = batches(self.training, self.config.batch_rows // self.config.views, rng, shared)
         begin, rows = time.perf_counter(), 0
         losses: list[Tensor] = []
         before = self.seconds + (begin - began if began is not None else 0.0)
@@ -233,11 +235,8 @@ class AcousticTrainer:
     def _evaluate_and_save(self, loss: float, rate: float) -> None:
         errors = self.evaluate()
         if self.rank == 0:
-            row = {
-                "update": self.update,
-                "loss": round(loss, 4),
-                "audio_per_second": round(rate, 1),
-            }
+            row = {"update": self.update, "loss": round(loss, 4)}
+            row |= {"audio_per_second": round(rate, 1)}
             row |= {corpus: round(e.rate, 4) for corpus, e in errors.items()}
             log = self.folder / "log.csv"
             new = not log.exists()
