@@ -4,7 +4,8 @@
         --manifest ../shared/speech/manifest.jsonl --noise ../shared/noise --card
 
 Each corpus at full context; the corpus that `--table` names also with every total delay, in noise
-and across a room, with 95 % intervals by bootstrap over speakers. `figures.json` in the bundle's
+and across a room, with 95 % intervals by bootstrap over speakers; and the phonemes that are heard
+in noise in which nobody speaks. `figures.json` in the bundle's
 folder gets the figures, and `--card` writes them as tables into its `CARD.md`.
 """
 
@@ -14,6 +15,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +51,7 @@ MIXED = [
     Condition("0–20 dB", snr_db=(0.0, 20.0)),
     Condition("far field", snr_db=(10.0, 10.0), room=True),
 ]
+NOISE_ALONE = "noise alone"
 DELAYS = [
     Condition(f"{b.delay * 1000 // ROWS_PER_SECOND} ms ({b.centre} + {b.lookahead} rows)", block=b)
     for b in BLOCKS
@@ -151,7 +154,8 @@ def refuse_unmeasured(only: list[str], planned: list[str]) -> None:
     """
     for name in only:
         if name not in planned:
-            needs = "needs --noise" if name in {c.name for c in NOISE + MIXED} else "is unknown"
+            noisy = {NOISE_ALONE, *(c.name for c in NOISE + MIXED)}
+            needs = "needs --noise" if name in noisy else "is unknown"
             known = ", ".join(dict.fromkeys(planned))
             raise UsageError(f"--only: '{name}' {needs}; there are {known}")
 
@@ -178,10 +182,12 @@ def main() -> None:
     if len(sample) < len(table):
         conditions.insert(0, ("sample", Condition("clean")))
     plan += [(section, c, c.name, sample) for section, c in conditions]
+    names = [c.name for _, c, *_ in plan] + [NOISE_ALONE] * bool(noise)
     if arguments.only:
-        refuse_unmeasured(arguments.only, [condition.name for _, condition, *_ in plan])
+        refuse_unmeasured(arguments.only, names)
+        names = arguments.only
         plan = [p for p in plan if p[1].name in arguments.only]
-    figures: dict[str, dict[str, object]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     with Progress(disable=rank > 0, refresh_per_second=0.5) as progress:
         total = sum(r.seconds for *_, listed in plan for r in listed[rank::world])
         task = progress.add_task("evaluating", total=total)
@@ -197,6 +203,9 @@ def main() -> None:
                     f"{section:8} {name:28} {found['phoneme_error']:.4f}  {interval}", markup=False
                 )
     if rank == 0:
+        if NOISE_ALONE in names:
+            figures["noise_alone"] = heard = evaluator.noise_alone()
+            print(f"{NOISE_ALONE}: {heard['phonemes']} phonemes in {heard['minutes']} minutes")
         path = arguments.json or arguments.bundle / FIGURES
         measured = {"table": arguments.table, **figures}
         report = keep_figures(path, bundle.hash, measured, some=bool(arguments.only))

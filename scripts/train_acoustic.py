@@ -169,6 +169,10 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         )
     if found.consistency and not found.samples:
         parser.error("--consistency hears an utterance twice at one speed: it needs --samples")
+    if found.noise_alone and not (found.samples and found.noise):
+        parser.error(
+            "--noise-alone has noise in the place of speech: it needs --samples and --noise"
+        )
     training, masking, network = (
         {f.name: getattr(found, f.name) for f in plain_fields(config)}
         for config in (TrainingConfig, MaskingConfig, NetworkConfig)
@@ -205,7 +209,7 @@ def main() -> None:
     if arguments.pieces:
         training = [piece for e in training for piece in cut(e, arguments.pieces)]
     torch.manual_seed(config.seed)
-    draw = drawing(arguments, material, device, config.views)
+    draw = drawing(arguments, material, device, config)
     network = Network(network_config, arguments.encoder, material.inventory)
     is_begun = bool(arguments.initial) and network.start_from(arguments.initial)
     if not config.encoder_learning_rate:
@@ -244,7 +248,10 @@ def main() -> None:
 
 
 def drawing(
-    arguments: argparse.Namespace, material: Material, device: torch.device, views: int
+    arguments: argparse.Namespace,
+    material: Material,
+    device: torch.device,
+    config: TrainingConfig,
 ) -> Draw:
     """How batches are made: of what the cache has, changed as the command line says."""
     noise, _ = held_out_noise(audio_files(arguments.noise))
@@ -260,7 +267,9 @@ def drawing(
         if arguments.teacher_bundle:
             teacher = network_of(read_acoustic(arguments.teacher_bundle)).to(device)
         every = [*material.training, *(e for part in material.held_out.values() for e in part)]
-        return DeviceSpeech(every, device, augmenter, teacher, views).draw
+        return DeviceSpeech(
+            every, device, augmenter, teacher, config.views, config.noise_alone
+        ).draw
     if not arguments.augment:
         return collate
     power = noise_power(noise) if noise else None

@@ -49,6 +49,20 @@ def test_conditions_are_the_same_for_the_same_recording():
     assert np.array_equal(degrade(noise(1), Condition("clean"), [], "a"), noise(1))
 
 
+def test_phonemes_heard_in_noise_alone_are_counted_over_all_of_it(tmp_path, monkeypatch):
+    bundle = read_acoustic(tiny_bundle.build(tmp_path))
+    evaluator = Evaluator(bundle, [noise(25), noise(5)])
+    lengths = []
+
+    def one_phoneme(samples):
+        lengths.append(len(samples[0]) / 16_000)
+        return [torch.eye(len(bundle.phonemes))[[0, 2, 2, 0]]]
+
+    monkeypatch.setattr(evaluator, "log_probs", one_phoneme)
+    assert evaluator.noise_alone() == {"phonemes": 4, "minutes": 0.5}
+    assert lengths == [10, 10, 5, 5]
+
+
 @pytest.mark.parametrize("block", [Block(16, 8), Block(16, 0), None])
 def test_posteriors_are_those_of_the_blocked_whole(tmp_path, block):
     bundle = read_acoustic(tiny_bundle.build(tmp_path))
@@ -95,6 +109,7 @@ def test_tables_go_between_the_markers(tmp_path):
     card = tmp_path / "CARD.md"
     figure = summary({"a": ErrorRate(1, 10), "b": ErrorRate(3, 10)})
     figures = {"table": "cv", "corpora": {"cv": figure}, "noise": {"5 dB": figure}}
+    figures["noise_alone"] = {"phonemes": 9, "minutes": 4.5}
     with pytest.raises(UsageError, match="figures:begin"):
         write_tables(card, figures)
     begin, end = markers("figures")
@@ -105,6 +120,7 @@ def test_tables_go_between_the_markers(tmp_path):
     assert text.startswith("# A card")
     assert text.endswith("kept\n")
     assert "| 5 dB | 0.200 |" in text
+    assert "In 4.5 minutes of noise in which nobody speaks 9 phonemes are heard, 2.0 a min" in text
     assert part(card, "figures") == tables(figures)
 
 
@@ -144,6 +160,7 @@ def test_figures_of_the_same_weights_are_kept_together(tmp_path):
     [
         (["--only", "clean", "50 dB"], r"--only: '50 dB' is unknown; there are clean, 1280 ms"),
         (["--only", "5 dB"], r"--only: '5 dB' needs --noise"),
+        (["--only", "noise alone"], r"--only: 'noise alone' needs --noise"),
         (["--table", "nobody"], r"--table nobody: .*there are corpus$"),
     ],
 )

@@ -1,11 +1,13 @@
 """Speech kept on the device that trains: as it is in a cache, and what is drawn of it."""
 
+import math
 from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from script_support import load_script, script_runner
 from torch.nn.functional import pad
@@ -23,6 +25,7 @@ from assistant.training.batches import Example
 from assistant.training.device_speech import CLEAN, DeviceSpeech, _from_files, _OnDevice
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
+from assistant.training.losses import ctc_loss, distillation_loss
 from assistant.training.machine import own_device
 from assistant.training.manifest import Recording, Split, read_samples
 from assistant.training.material import read_material
@@ -56,9 +59,9 @@ def examples(tmp_path):
     return [Example(((cache, u),), (1, 2, 3)) for u in cache.utterances]
 
 
-def speech_of(examples, config=NOTHING, teacher=None, noises=(), responses=(), views=1):
-    augmenter = BatchAugmenter(config, noises, responses, CPU)
-    return DeviceSpeech(examples, CPU, augmenter, teacher, views)
+def speech_of(examples, config=NOTHING, teacher=None, noises=(), views=1, noise_alone=0.0):
+    augmenter = BatchAugmenter(config, noises, (), CPU)
+    return DeviceSpeech(examples, CPU, augmenter, teacher, views, noise_alone)
 
 
 def difference(found, expected):
@@ -208,6 +211,34 @@ def test_speech_without_a_text_is_kept_for_a_teacher_that_listens_along(tmp_path
     assert sorted(bool(e.phonemes) for e in taught) == [False, True, True]
 
 
+def test_noise_in_the_place_of_speech_says_nothing_whatever_the_teacher_hears(examples):
+    noise = np.random.default_rng(2).standard_normal(200_000).astype(np.float32)
+    speech = speech_of(examples, NOTHING, Alternating(), [noise], views=2, noise_alone=0.5)
+    batch = speech.draw(examples, np.random.default_rng(1))
+    count, is_noise = len(examples), batch.phoneme_lengths == 0
+    assert 0 < int(is_noise.sum()) < 2 * count
+    assert torch.equal(is_noise[:count], is_noise[count:])
+    expected = speech.draw(examples, None)
+    for number, nothing in enumerate(is_noise[:count].tolist()):
+        length = int(batch.lengths[number])
+        heard, said = batch.rows[number], expected.rows[number]
+        assert (difference([heard[:length]], [said[:length]]) > 0.05) == nothing
+        assert heard[length:].abs().sum() == 0
+        best = batch.teacher[number, :length].argmax(dim=1)
+        assert (best == 0).all() if nothing else (best == 1).any()
+    guessing = torch.full_like(batch.teacher, -math.log(5))
+    assert torch.isfinite(distillation_loss(guessing, batch.teacher, batch))
+    assert torch.isfinite(ctc_loss(guessing, batch))
+    assert (speech.draw(examples, None).phoneme_lengths == 3).all()
+
+
+def test_noise_alone_asks_for_enough_of_it(examples):
+    hum = np.ones(1000, np.float32)
+    speech = speech_of(examples, noises=[hum], noise_alone=1.0)
+    with pytest.raises(UsageError, match=r"noise: \d s of it at once are needed"):
+        speech.draw(examples, np.random.default_rng(1))
+
+
 def test_noise_is_as_loud_as_it_was_drawn():
     rng = np.random.default_rng(1)
     hum = rng.standard_normal(100_000).astype(np.float32)
@@ -275,6 +306,17 @@ def test_the_scripts_train_on_samples(tmp_path, monkeypatch, capsys):
     assert after.phonemes == before.phonemes
     assert torch.equal(after.encoder.conv1.weight, before.encoder.conv1.weight)
     assert not torch.equal(after.model.head.weight, before.model.head.weight)
+    alone = ["--noise-alone", 0.5, "--checkpoints", tmp_path / "alone-run", "--passes", 1]
+    hum = tmp_path / "noise"
+    hum.mkdir()
+    for number in range(5):  # a fifth of them, by name, is left for measuring
+        noise = np.random.default_rng(number).standard_normal(160_000) * 0.1
+        soundfile.write(hum / f"hum{number}.wav", noise, 16_000)
+    run("train_acoustic", *train, "--bundle", tmp_path / "alone", *alone, "--noise", hum)
+    assert read_acoustic(tmp_path / "alone").phonemes == before.phonemes
+    with pytest.raises(SystemExit):
+        run("train_acoustic", *train, "--bundle", tmp_path / "alone", *alone)
+    assert "it needs --samples and --noise" in capsys.readouterr().err
     without = [a for a in train if a != "--samples"]
     with pytest.raises(SystemExit):
         run("train_acoustic", *without, "--bundle", bundle, *twice)

@@ -20,7 +20,7 @@ from ..bundle import AcousticBundle
 from ..engine import streaming_encoder
 from ..features import FeatureExtractor, normalise
 from ..grammar.phonemes import Phonemizer
-from ..types import Samples
+from ..types import SAMPLE_RATE, Samples
 from .augmentation import convolve, excerpt, mix, simulated_room
 from .batches import like_lengths
 from .manifest import Recording, read_samples
@@ -31,6 +31,8 @@ RESAMPLINGS = 1000
 """Of the bootstrap over speakers."""
 BATCH_SECONDS = 60.0
 """Audio computed at a time."""
+NOISE_PIECE_S = 10.0
+"""Of noise in which nobody speaks: the longest piece that is heard as an utterance."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,14 @@ class Evaluator:
                 degrade(read_samples(r.path), condition, self.noises, r.path.name) for r in batch
             ]
             yield list(zip(batch, self.log_probs(samples, condition.block), strict=True))
+
+    def noise_alone(self) -> dict[str, float]:
+        """How many phonemes are heard in the noises themselves, and in how many minutes of them."""
+        size = int(NOISE_PIECE_S * SAMPLE_RATE)
+        pieces = [noise[i : i + size] for noise in self.noises for i in range(0, len(noise), size)]
+        heard = sum(len(greedy_phonemes(self.log_probs([piece])[0])) for piece in pieces)
+        minutes = sum(map(len, pieces)) / SAMPLE_RATE / 60
+        return {"phonemes": heard, "minutes": round(minutes, 2)}
 
     def log_probs(self, samples: Sequence[Samples], block: Block | None = None) -> list[Tensor]:
         """Log-posteriors (T, P) of each recording, at full context or in blocks."""

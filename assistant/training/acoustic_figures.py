@@ -17,8 +17,8 @@ TITLES = {
 }
 
 
-SECTIONS = (*TITLES, "sample")
-"""What is measured by speaker and condition; `sample` is what delays and noise stand against."""
+SECTIONS = (*TITLES, "sample", "noise_alone")
+"""What is measured of a bundle's ear; `sample` is what delays and noise stand against."""
 
 
 def keep_figures(
@@ -94,6 +94,13 @@ def _errors(figures: Mapping[str, Any]) -> list[str]:
             against = reference["phoneme_error"]
             last = f"{error / against - 1:+.0%}" if relative else found["speakers"]
             lines.append(f"| {name} | {error:.3f} | {interval} | {last} |")
+    if "noise_alone" in figures:
+        heard, minutes = (figures["noise_alone"][name] for name in ("phonemes", "minutes"))
+        lines += [
+            "",
+            f"In {minutes:.1f} minutes of noise in which nobody speaks {heard} phonemes are heard, "
+            f"{heard / minutes:.1f} a minute.",
+        ]
     return lines
 
 

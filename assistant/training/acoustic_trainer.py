@@ -74,6 +74,9 @@ class TrainingConfig:
     consistency: float = 0.0
     """Weight of what two views of an utterance, each in its own noise and masks, differ by (CR-CTC,
     Yao et al. 2025, arXiv 2410.05101: 0.2); 0 for one view."""
+    noise_alone: float = 0.0
+    """Probability that noise is heard in the place of an utterance, and nothing is said; where
+    every draw is heard anew from samples (`DeviceSpeech`)."""
     truncate: int = 0
     """Rows over which errors flow back through time; 0 for the whole utterance."""
     masking: MaskingConfig = field(default_factory=MaskingConfig)

@@ -14,6 +14,7 @@ import torch
 import torchaudio.functional as AF
 from torch import Tensor
 
+from ..errors import UsageError
 from ..types import SAMPLE_RATE, Samples
 from .augmentation import (
     CLIPPED_AT,
@@ -68,9 +69,9 @@ class BatchAugmenter:
         Args:
             speech: (B, N), silent where an utterance is over. lengths: (B,), samples of each.
         """
-        config, device = self.config, speech.device
-        inside = torch.arange(speech.shape[1], device=device) < lengths.to(device)[:, None]
-        draw = Draws(len(speech), rng, device)
+        config = self.config
+        inside = within(speech, lengths)
+        draw = Draws(len(speech), rng, speech.device)
         in_room = draw.chance(config.reverberation)[:, None]
         heard = torch.where(in_room, convolved(speech, self._drawn_rooms(draw)), speech)
         heard = heard * inside
@@ -92,6 +93,21 @@ class BatchAugmenter:
         limit = clipped.clamp(max=1.0)
         return heard.clamp(min=-limit, max=limit) * inside
 
+    def noise_alone(self, speech: Tensor, lengths: Tensor, rng: np.random.Generator) -> Tensor:
+        """Background noise, as it was recorded, of the shape and the lengths of a batch.
+
+        Raises:
+            UsageError: there is none, or less than the longest utterance needs.
+        """
+        samples = speech.shape[1]
+        if self._noise is None or len(self._noise) <= samples:
+            raise UsageError(
+                f"noise: {samples / SAMPLE_RATE:.0f} s of it at once are needed, and there are not "
+                "as many; name more recordings (--noise)"
+            )
+        draw = Draws(len(speech), rng, speech.device)
+        return self._excerpts(self._noise, samples, draw) * within(speech, lengths)
+
     def _background(self, speech: Tensor, draw: Draws) -> Tensor:
         """Something else to hear for each utterance, as long as the batch."""
         samples = speech.shape[1]
@@ -101,10 +117,14 @@ class BatchAugmenter:
             babble += speech.roll(number, 0) * (talkers >= number)
         if self._noise is None or len(self._noise) <= samples:
             return babble
-        begins = draw.integers(0, len(self._noise) - samples - 1)[:, None]
-        places = begins + torch.arange(samples, device=speech.device)
+        noise = self._excerpts(self._noise, samples, draw)
         among_people = draw.chance(self.config.babble)[:, None]
-        return torch.where(among_people, babble, self._noise[places])
+        return torch.where(among_people, babble, noise)
+
+    @staticmethod
+    def _excerpts(noise: Tensor, samples: int, draw: Draws) -> Tensor:
+        begins = draw.integers(0, len(noise) - samples - 1)[:, None]
+        return noise[begins + torch.arange(samples, device=noise.device)]
 
     def _drawn_rooms(self, draw: Draws) -> Tensor:
         """(B, L) responses: measured ones, and ones simulated as `simulated_room` does."""
@@ -121,6 +141,12 @@ class BatchAugmenter:
             which = draw.integers(0, len(self._rooms) - 1)
             rooms = torch.where(measured[:, None], self._rooms[which], rooms)
         return rooms
+
+
+def within(samples: Tensor, lengths: Tensor) -> Tensor:
+    """(B, N): whether a sample is one of its utterance's, which has so many of them (B,)."""
+    places = torch.arange(samples.shape[1], device=samples.device)
+    return places < lengths.to(samples.device)[:, None]
 
 
 def root_mean_square(samples: Tensor, inside: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def labelled(
     rows: Tensor, lengths: Tensor, examples: Sequence[Example], teacher: Tensor | None = None
 ) -> Batch:
     """A batch of rows (B, T, D), lengths (B,) each, and what was said."""
-    phonemes = [torch.tensor(e.phonemes) for e in examples]
+    phonemes = [torch.tensor(e.phonemes, dtype=torch.long) for e in examples]
     return Batch(
         rows=rows,
         lengths=lengths,

@@ -40,6 +40,7 @@ class DeviceSpeech:
         augmenter: BatchAugmenter,
         teacher: nn.Module | None = None,
         views: int = 1,
+        noise_alone: float = 0.0,
     ) -> None:
         """Bring the first copy of all examples to the device, if it has memory of its own.
 
@@ -47,9 +48,10 @@ class DeviceSpeech:
             teacher: log-mel rows and lengths to log-posteriors; None learns from texts alone.
             views: times that a batch has all of its examples, one time after the other, each in a
                 room and noise of its own.
+            noise_alone: probability that noise is heard in the place of an example.
         """
         self.device, self.augmenter, self.teacher = device, augmenter, teacher
-        self.views = views
+        self.views, self.noise_alone = views, noise_alone
         self.log_mel = LogMel(FeatureConfig(), device)
         on_cpu = device.type == "cpu"
         self._gathered = _from_files if on_cpu else _OnDevice(examples, device).gathered
@@ -70,6 +72,12 @@ class DeviceSpeech:
             if self.teacher is not None:
                 teacher = self._taught(self.teacher, self._log_mel(speech, rows), rows)
                 examples = _with_phonemes(examples, teacher, rows)
+            if self.noise_alone:
+                alone = Draws(len(speech), rng, self.device).chance(self.noise_alone)
+                noise = self.augmenter.noise_alone(speech, lengths, rng)
+                speech = torch.where(alone[:, None], noise, speech)
+                examples, teacher = _with_nothing_said(alone, examples, teacher)
+            if teacher is not None:
                 teacher = teacher.repeat(self.views, 1, 1)
             examples = [*examples] * self.views
             speech, lengths, rows = (
@@ -114,6 +122,21 @@ def _with_phonemes(
         phonemes = tuple(greedy_phonemes(heard[: int(lengths[i])]))
         found[i] = replace(examples[i], phonemes=phonemes)
     return found
+
+
+def _with_nothing_said(
+    where: Tensor, examples: Sequence[Example], teacher: Tensor | None
+) -> tuple[list[Example], Tensor | None]:
+    """Examples and a teacher's log-posteriors (B, T, P) of them; blank `where` (B,) it says so."""
+    found = [
+        replace(example, phonemes=()) if nothing else example
+        for example, nothing in zip(examples, where.tolist(), strict=True)
+    ]
+    if teacher is not None:
+        blank = torch.full_like(teacher[0, 0], -torch.inf)
+        blank[0] = 0.0
+        teacher = torch.where(where[:, None, None], blank, teacher)
+    return found, teacher
 
 
 def _of_length(speech: Tensor, samples: int) -> Tensor:
