@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from assistant.config import AcousticConfig
 from assistant.nn.acoustic_model import AcousticModel
@@ -109,16 +108,6 @@ def test_a_checkpoint_knows_its_own_update(examples, tmp_path):
     again = trainer(examples, tmp_path, passes=1)
     again._resume()
     assert again.update == 7
-
-
-def test_a_checkpoint_with_its_update_beside_it_is_still_read(examples, tmp_path):
-    trainer(examples, tmp_path, passes=1)._save()
-    path = tmp_path / "checkpoint.safetensors"
-    save_file(load_file(path), path)
-    (tmp_path / "progress.json").write_text('{"update": 5}')
-    again = trainer(examples, tmp_path, passes=1)
-    again._resume()
-    assert again.update == 5
 
 
 def updates_logged(folder):

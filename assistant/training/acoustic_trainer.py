@@ -7,7 +7,6 @@ set of weights serves every delay. Runs alone or under `torchrun`, on CPU proces
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 import time
@@ -75,8 +74,7 @@ class TrainingConfig:
     """Weight of what two views of an utterance, each in its own noise and masks, differ by (CR-CTC,
     Yao et al. 2025, arXiv 2410.05101: 0.2); 0 for one view."""
     noise_alone: float = 0.0
-    """Probability that noise is heard in the place of an utterance, and nothing is said; where
-    every draw is heard anew from samples (`DeviceSpeech`)."""
+    """Probability of noise in the place of an utterance, and nothing said (`DeviceSpeech`)."""
     truncate: int = 0
     """Rows over which errors flow back through time; 0 for the whole utterance."""
     masking: MaskingConfig = field(default_factory=MaskingConfig)
@@ -285,8 +283,6 @@ class AcousticTrainer:
             return
         with safe_open(path, "pt") as file:
             progress = file.metadata()
-        if not progress:  # checkpoints used to have the update beside them
-            progress = json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
         self.update = int(progress["update"])
         self.seconds = float(progress.get("seconds", 0.0))
         tensors = load_file(path)
