@@ -1,9 +1,11 @@
 """Align cached speech with a bundle and put its posteriors into the bundle's bank.
 
-    python scripts/build_bank.py --cache cache/en-us --bundle models/en-us
+    python scripts/build_bank.py --cache cache/en-us --bundle models/en-us --noise noise
 
 The cache is log-mel made by `extract_features.py`. A share of the utterances of every corpus is
 taken, half of them from augmented copies, and heard at full context on all cores or on a GPU.
+From noise in which nobody speaks commands learn what they are not; with `--noise` and no `--cache`
+the speech of the bank stays as it is.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from assistant.bundle import read_acoustic
+from assistant.bundle import AcousticBundle, read_acoustic
 from assistant.bundle_files import POSTERIOR_BANK
 from assistant.errors import AssistantError, UsageError
-from assistant.training.bank_speech import choose, hear
+from assistant.training.acoustic_evaluation import Evaluator
+from assistant.training.bank_speech import choose, hear, noise_stretches
 from assistant.training.feature_cache import FeatureCache, refuse_other_rows
+from assistant.training.manifest import audio_files, held_out_noise, read_samples
 from assistant.training.material import phonemes_of
-from assistant.training.posterior_bank import Aligned, build_bank
+from assistant.training.posterior_bank import Aligned, PosteriorBank, build_bank
 from assistant.training.rows import LOG_MEL_PER_ROW, ROWS_PER_SECOND
 
 SHARES = {
@@ -41,11 +45,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, help="without it the speech in the bank stays")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=2.5, help="speech in the bank")
     parser.add_argument(
         "--worst", type=float, default=0.5, help="phoneme error above which a text is not trusted"
+    )
+    parser.add_argument(
+        "--noise",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of background noise;\na fifth of it, by name, is left for measuring",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -55,6 +66,32 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     bundle = read_acoustic(arguments.bundle)
+    path = arguments.bundle / POSTERIOR_BANK
+    if arguments.cache:
+        bank = bank_of_speech(bundle, arguments)
+    elif arguments.noise and path.exists():
+        bank = PosteriorBank.read(path)
+    else:
+        parser.error("--cache: name the speech of the bank (or --noise, for a bundle that has one)")
+    if arguments.noise:
+        noise, _ = held_out_noise(audio_files(arguments.noise))
+        evaluator = Evaluator(bundle)
+        samples = [read_samples(recording) for recording in track(noise, "reading noise")]
+        stretches = noise_stretches(samples, arguments.seed)
+        bank = bank.with_noise([evaluator.log_probs([stretch])[0] for stretch in stretches])
+    bank.write(path)
+    print(
+        f"{path}: {len(bank.phonemes)} phonemes of speech, {len(bank.noise)} stretches of noise, "
+        f"{path.stat().st_size / 1e6:.1f} MB"
+    )
+
+
+def bank_of_speech(bundle: AcousticBundle, arguments: argparse.Namespace) -> PosteriorBank:
+    """Choose from the cache, hear, align.
+
+    Raises:
+        UsageError: the cache is empty, or the bundle understands nothing of it.
+    """
     columns = LOG_MEL_PER_ROW * bundle.features.mel_bins
     refuse_other_rows(arguments.cache, columns)
     folders = [arguments.cache / "clean", *sorted(arguments.cache.glob("augmented-*"))]
@@ -76,15 +113,13 @@ def main() -> None:
             f"{arguments.bundle}: understands none of {len(chosen)} utterances well enough; "
             "train it longer, or give a greater --worst"
         )
-    bank = build_bank(aligned)
-    path = arguments.bundle / POSTERIOR_BANK
-    bank.write(path)
     seconds = time.perf_counter() - begin
     speech = sum(c.utterance.length for c in chosen) / ROWS_PER_SECOND
     print(
-        f"{path}: {len(aligned)} of {len(chosen)} utterances, {len(bank.phonemes)} phonemes, "
-        f"{path.stat().st_size / 1e6:.1f} MB; {speech / seconds:.0f} s of audio a second"
+        f"{len(aligned)} of {len(chosen)} utterances are understood; "
+        f"{speech / seconds:.0f} s of audio a second"
     )
+    return build_bank(aligned)
 
 
 if __name__ == "__main__":

@@ -148,9 +148,11 @@ def test_figures_of_the_same_weights_are_kept_together(tmp_path):
     assert list(again["noise"]) == ["5 dB", "0 dB"] and again["noise"]["5 dB"]["phonemes"] == 99
     assert list(again["corpora"]) == ["cv"]
     assert list(keep_figures(path, "first", other)["noise"]) == ["5 dB"]
+    alone = {"noise_alone": {"phonemes": 9, "minutes": 4.5}}
+    keep_figures(path, "first", {"table": "cv", **alone}, some=True)
     elsewhere = keep_figures(path, "first", {"table": "ls", "corpora": {"ls": figure}}, some=True)
     assert list(elsewhere["corpora"]) == ["ls"]
-    assert "noise" not in elsewhere and "compute" in elsewhere
+    assert "noise" not in elsewhere and "compute" in elsewhere and "noise_alone" in elsewhere
     trained_on = keep_figures(path, "second", {"table": "cv", "corpora": {"cv": figure}})
     assert "compute" not in trained_on and "compute" not in path.read_text()
 

@@ -1,6 +1,7 @@
 """Confidence: the word that fits worst, the blank's prior, and the threshold that is compiled."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,17 +9,29 @@ import torch
 from tiny_bundle import build
 
 from assistant.bundle import read_acoustic, read_commands
+from assistant.bundle_files import POSTERIOR_BANK
 from assistant.confidence import WORST_LOG_RATIO, WORST_WORD_RATIO, Calibration, Fit
-from assistant.config import AssistantConfig, DecisionConfig
+from assistant.config import AssistantConfig, DecisionConfig, IntentConfig
 from assistant.engine import Engine
 from assistant.errors import BundleError
 from assistant.false_alarms import FalseAlarms
+from assistant.grammar.commands import load_commands
 from assistant.grammar.graph import PhonemeGraph
 from assistant.grammar.network import Arc, Final, SlotAssignment, WordNetwork
 from assistant.intent import BLANK_PENALTY, less_blank, phone_synchronous
-from assistant.training.calibration import THRESHOLDS, measure_false_alarms, with_threshold
-from assistant.training.posterior_bank import align, build_bank
+from assistant.training.calibration import (
+    THRESHOLDS,
+    calibrate,
+    measure_false_alarms,
+    new_decoder,
+    with_threshold,
+)
+from assistant.training.intent_trainer import IntentTrainingConfig, new_intent_model
+from assistant.training.posterior_bank import PosteriorBank, align, build_bank
+from assistant.training.pronouncing import lexicon_of, ways_of
+from assistant.training.sentence_source import SentenceSource
 
+ROOT = Path(__file__).parents[1]
 COLUMNS = 8
 LEXICON = {"dim": [(1, 2)], "a": [(3,)], "lamp": [(4, 5)]}
 
@@ -168,6 +181,29 @@ def test_speech_that_says_a_command_is_no_false_alarm(tmp_path):
     found = measured(talk, command)
     assert found.confidences
     assert 0 < found.hours <= len(aligned(*talk).log_probs) / 25 / 3600
+
+
+def test_noise_teaches_that_a_command_must_be_heard():
+    bundle = ROOT / "models/en-us"
+    commands = load_commands([ROOT / "configs/commands/home.en.yaml"])
+    acoustic = read_acoustic(bundle)
+    ways = ways_of(commands, acoustic.inventory)
+    bank = PosteriorBank.read(bundle / POSTERIOR_BANK)
+    config = IntentTrainingConfig(calibration=40, seed=2)
+    model = new_intent_model(commands, len(acoustic.phonemes), IntentConfig())
+    decoder = new_decoder(commands, lexicon_of(ways), model, DecisionConfig())
+
+    def accepted(learnt):
+        source = SentenceSource(commands, ways, replace(bank, noise=learnt))
+        calibration, _ = calibrate(source, decoder, config)
+        readings = [decoder.judge(torch.from_numpy(n.log_probs(bank.columns))) for n in others]
+        evidence = [reading.fit.evidence for reading in readings if reading is not None]
+        return sum(calibration.confidence(one) >= THRESHOLDS[0] for one in evidence)
+
+    learnt, others = bank.noise[:60], bank.noise[60:]
+    assert len(others) == 40
+    assert accepted(()) > 20  # spliced speech is heard, whatever it says: nothing else can tell
+    assert accepted(learnt) <= 1
 
 
 def test_the_threshold_is_compiled_and_the_configuration_overrides_it(tmp_path):

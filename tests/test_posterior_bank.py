@@ -1,5 +1,6 @@
 """The posterior bank: what is chosen for it, alignment, and splicing sentences from it."""
 
+import sys
 from collections import Counter
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import soundfile
 import tiny_bundle
 import torch
+from script_support import load_script
 
 from assistant.bundle import read_acoustic, read_inventory
 from assistant.grammar.commands import load_commands
-from assistant.training.bank_speech import choose, hear
+from assistant.training.bank_speech import NOISES, choose, hear, noise_stretches
 from assistant.training.extraction import Extraction
 from assistant.training.feature_cache import FeatureCache
 from assistant.training.manifest import Recording, Split
@@ -61,6 +63,51 @@ def test_splices_say_what_was_asked(tmp_path):
         for place, phoneme in enumerate(target):
             said = spliced.log_probs[spliced.places == place].argmax(axis=1)
             assert set(said) - {0} == {phoneme}
+
+
+def test_noise_lies_beside_the_speech(tmp_path):
+    speech = bank_of([[1, 2, 3, 4], [4, 3, 2, 1]])
+    heard = [peaky([5]), peaky([]), peaky([6, 7], rows_each=3)]
+    speech.with_noise(heard).write(tmp_path / "bank.safetensors")
+    bank = PosteriorBank.read(tmp_path / "bank.safetensors")
+    assert [len(noise.labels) for noise in bank.noise] == [len(h) for h in heard]
+    for noise, log_probs in zip(bank.noise, heard, strict=True):
+        assert np.allclose(np.exp(noise.log_probs(PHONEMES)), log_probs.exp(), atol=0.01)
+    assert np.array_equal(bank.log_probs(np.arange(6)), speech.log_probs(np.arange(6)))
+    assert bank.with_noise([]).noise == ()
+
+
+def test_noise_is_cut_at_random_into_what_an_utterance_lasts():
+    noises = [np.arange(seconds * 16_000, dtype=np.float32) for seconds in (0, 0.5, 3, 400)]
+    stretches = noise_stretches(noises, seed=1)
+    assert len(stretches) == NOISES
+    assert all(1 <= len(stretch) / 16_000 <= 4 for stretch in stretches)
+    assert all(np.all(np.diff(stretch) == 1) for stretch in stretches)
+    again = noise_stretches(noises, seed=1)
+    assert all(map(np.array_equal, stretches, again))
+    assert len(noise_stretches(noises[:3], seed=1)) in (1, 2)
+
+
+def test_noise_is_put_into_a_bank_that_is_there(tmp_path, monkeypatch, capsys):
+    bundle = tiny_bundle.build(tmp_path)
+    tiny_bundle.write_bank(bundle, np.zeros(tiny_bundle.BANKED, np.bool_))
+    path = bundle / "posterior_bank.safetensors"
+    before = PosteriorBank.read(path)
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    hum = 0.1 * np.random.default_rng(0).standard_normal(6 * 16_000)
+    for name in "abcdefgh":
+        soundfile.write(noise / f"{name}{name}.flac", hum, 16_000)
+    script = load_script("build_bank", monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["build_bank.py", "--bundle", str(bundle)])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "--cache: name the speech of the bank" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--noise", str(noise)])
+    script.main()
+    after = PosteriorBank.read(path)
+    assert after.noise and np.array_equal(after.labels, before.labels)
+    assert f"{len(after.noise)} stretches of noise" in capsys.readouterr().out
 
 
 def test_a_splice_takes_the_longest_run_there_is():

@@ -17,7 +17,9 @@ TITLES = {
 }
 
 
-SECTIONS = (*TITLES, "sample", "noise_alone")
+OF_SPEECH = (*TITLES, "sample")
+"""What is measured on recordings of speech, so what goes with another table."""
+SECTIONS = (*OF_SPEECH, "noise_alone")
 """What is measured of a bundle's ear; `sample` is what delays and noise stand against."""
 
 
@@ -27,7 +29,7 @@ def keep_figures(
     """Put what was measured of a model into its file of figures, and return all that is there.
 
     What another script measured of the same weights stays; what is of other weights goes, and so
-    does what is of another `table`.
+    does speech of another `table`.
 
     Args:
         some: only some rows of each section were measured; the others stay.
@@ -36,7 +38,7 @@ def keep_figures(
     if kept.get("acoustic_sha256") != acoustic_sha256:
         kept = {}
     if measured.get("table", kept.get("table")) != kept.get("table"):
-        kept = {name: found for name, found in kept.items() if name not in SECTIONS}
+        kept = {name: found for name, found in kept.items() if name not in OF_SPEECH}
     if some:
         sections = [name for name in SECTIONS if name in measured]
         measured = {**measured, **{s: {**kept.get(s, {}), **measured[s]} for s in sections}}

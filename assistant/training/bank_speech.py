@@ -1,4 +1,4 @@
-"""Speech for the posterior bank: chosen from the cache, heard by the bundle, aligned."""
+"""For the posterior bank: speech chosen from the cache, heard by the bundle, aligned; and noise."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ import torch
 from ..bundle import AcousticBundle
 from ..grammar.phonemes import Pronunciation
 from ..nn.precision import fastest
+from ..types import SAMPLE_RATE, Samples
 from .batches import Example, collate, like_lengths
 from .feature_cache import CachedUtterance, FeatureCache
 from .metrics import greedy_phonemes, phoneme_error
 from .posterior_bank import Aligned, align
 from .posteriors import network_of
 from .rows import ROWS_PER_SECOND
+
+NOISES = 100
+"""Stretches of noise in a bank; they take a tenth of a megabyte, and five times as many teach no
+more."""
+NOISE_S = (1.0, 4.0)
+"""Seconds of a stretch of noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +94,15 @@ def hear(
             trusted = ids[i] and phoneme_error(greedy_phonemes(heard), ids[i]).rate <= worst
             found.append((i, align(heard, ids[i], chosen[i].noisy) if trusted else None))
         yield found
+
+
+def noise_stretches(noises: Sequence[Samples], seed: int) -> list[Samples]:
+    """Up to `NOISES` stretches of noise, cut at random."""
+    rng = np.random.default_rng(seed)
+    shortest, longest = (int(seconds * SAMPLE_RATE) for seconds in NOISE_S)
+    stretches: list[Samples] = []
+    for noise in noises:
+        ends = np.cumsum(rng.integers(shortest, longest, size=len(noise) // shortest + 1))
+        stretches += np.split(noise, ends[ends < len(noise)])
+    whole = [stretch for stretch in stretches if len(stretch) >= shortest]
+    return [whole[i] for i in rng.permutation(len(whole))[:NOISES]]

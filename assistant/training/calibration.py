@@ -1,7 +1,8 @@
 """The confidence: calibrated on spliced utterances, then tried on what other people say.
 
-Spliced commands and what is none teach it how good the evidence of a right reading is; stretches of
-real speech, which nobody meant for a command, tell how often it would be wrong (`FalseAlarms`).
+Spliced commands, what is none and noise teach it how good the evidence of a right reading is;
+stretches of real speech, which nobody meant for a command, tell how often it would be wrong
+(`FalseAlarms`).
 """
 
 from __future__ import annotations
@@ -56,7 +57,12 @@ def new_decoder(
 def calibrate(
     source: SentenceSource, decoder: IntentDecoder, config: IntentTrainingConfig
 ) -> tuple[Calibration, float]:
-    """Fit the confidence on fresh splices; returns it with the decoder's exact-match rate."""
+    """Fit the confidence on fresh splices and the bank's noise; returns it with the decoder's
+    exact-match rate.
+
+    Of all that is spliced most phonemes are heard; noise alone tells what it means if they are not.
+    """
+    bank = source.splicer.bank
     seed = 10_000_019 * (config.seed + 2)
 
     def judged(i: int) -> list[tuple[tuple[float, ...], tuple[bool, bool]]]:
@@ -75,7 +81,12 @@ def calibrate(
             found.append((best.fit.evidence, (reading == truth, truth is not None)))
         return found
 
+    def judged_noise(i: int) -> list[tuple[tuple[float, ...], tuple[bool, bool]]]:
+        best = decoder.judge(torch.from_numpy(bank.noise[i].log_probs(bank.columns)))
+        return [] if best is None else [(best.fit.evidence, (False, False))]
+
     found = [one for pair in spread(judged, config.calibration) for one in pair]
+    found += [one for none in spread(judged_noise, len(bank.noise)) for one in none]
     evidence, right = zip(*found, strict=True)
     matrix = np.array(evidence)
     is_right = np.array([r for r, _ in right])

@@ -3,14 +3,17 @@
 Real training speech is aligned with its text, and its posteriors are kept with the boundaries of
 every phoneme. A sentence that nobody ever recorded is then spliced from the longest runs that
 match it, each phoneme in its context (unit selection: Hunt & Black 1996), and a classifier can be
-trained on it. Only the `TOP` most probable phonemes of a row are kept, as costs in a byte.
+trained on it. Noise in which nobody speaks is kept beside it, for the confidence to learn from.
+Only the `TOP` most probable phonemes of a row are kept, as costs in a byte.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +44,37 @@ class Spliced:
     places: Numbers
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """labels, costs: (R, TOP), the most probable columns and their negative log-posteriors."""
+
+    labels: Bytes
+    costs: Bytes
+
+    @classmethod
+    def of(cls, log_probs: Tensor) -> Rows:
+        """What is kept of log-posteriors (R, P)."""
+        top = log_probs.topk(TOP, dim=1)
+        costs = (-top.values / COST_STEP).round().clamp(0, 255)
+        return cls(top.indices.numpy().astype(np.uint8), costs.numpy().astype(np.uint8))
+
+    def log_probs(self, columns: int) -> LogProbs:
+        """(R, columns) log-posteriors; what was not kept shares what is left."""
+        costs = self.costs.astype(np.float32) * COST_STEP
+        left = np.maximum(1 - np.exp(-costs).sum(axis=1), 1e-4) / (columns - TOP)
+        dense = np.repeat(np.log(left)[:, None], columns, axis=1).astype(np.float32)
+        np.put_along_axis(dense, self.labels.astype(np.int64), -costs, axis=1)
+        return dense
+
+
 @dataclass(frozen=True)
 class PosteriorBank:
     """Arrays over rows (R), phonemes (N) and utterances.
 
-    labels, costs: (R, TOP), the most probable columns and their negative log-posteriors.
+    labels, costs: `Rows` of all utterances.
     phonemes: (N,) ids. starts: (N + 1,) first row of each. utterances: (N,) which one.
     noisy: (N,), whether its utterance is an augmented copy.
+    noise: stretches in which nobody speaks.
     """
 
     columns: int
@@ -57,6 +84,11 @@ class PosteriorBank:
     starts: Numbers
     utterances: Numbers
     noisy: npt.NDArray[np.bool_]
+    noise: tuple[Rows, ...] = ()
+
+    def with_noise(self, heard: Sequence[Tensor]) -> PosteriorBank:
+        """The same speech beside other noise: the log-posteriors (T, P) of each stretch."""
+        return replace(self, noise=tuple(Rows.of(stretch) for stretch in heard))
 
     def places(self, noisy: bool) -> Numbers:
         """Places of the clean or of the noisy phonemes; of all, where there is one kind alone."""
@@ -75,8 +107,18 @@ class PosteriorBank:
                 "utterances": torch.from_numpy(self.utterances.astype(np.int32)),
                 "noisy": torch.from_numpy(self.noisy),
                 "columns": torch.tensor([self.columns]),
+                **self._noise_written(),
             },
         )
+
+    def _noise_written(self) -> dict[str, Tensor]:
+        if not self.noise:
+            return {}
+        return {
+            "noise_labels": torch.from_numpy(np.concatenate([n.labels for n in self.noise])),
+            "noise_costs": torch.from_numpy(np.concatenate([n.costs for n in self.noise])),
+            "noise_rows": torch.tensor([len(n.labels) for n in self.noise], dtype=torch.int32),
+        }
 
     @classmethod
     def read(cls, path: Path) -> PosteriorBank:
@@ -90,15 +132,20 @@ class PosteriorBank:
             starts=arrays["starts"].astype(np.int64),
             utterances=arrays["utterances"].astype(np.int64),
             noisy=arrays["noisy"],
+            noise=_noise_read(arrays),
         )
 
     def log_probs(self, rows: Numbers) -> LogProbs:
-        """(T, P) log-posteriors of some rows; what was not kept shares what is left."""
-        costs = self.costs[rows].astype(np.float32) * COST_STEP
-        left = np.maximum(1 - np.exp(-costs).sum(axis=1), 1e-4) / (self.columns - TOP)
-        dense = np.repeat(np.log(left)[:, None], self.columns, axis=1).astype(np.float32)
-        np.put_along_axis(dense, self.labels[rows].astype(np.int64), -costs, axis=1)
-        return dense
+        """(T, P) log-posteriors of some rows."""
+        return Rows(self.labels[rows], self.costs[rows]).log_probs(self.columns)
+
+
+def _noise_read(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Rows, ...]:
+    if "noise_rows" not in arrays:
+        return ()
+    ends = np.cumsum(arrays["noise_rows"])[:-1]
+    labels, costs = (np.split(arrays[name], ends) for name in ("noise_labels", "noise_costs"))
+    return tuple(Rows(*both) for both in zip(labels, costs, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +184,9 @@ def build_bank(aligned: list[Aligned]) -> PosteriorBank:
         for place, phoneme in enumerate(utterance.phonemes):
             segment = utterance.log_probs[utterance.starts[place] : utterance.starts[place + 1]]
             segment = segment[_without_long_pauses(segment)]
-            top = segment.topk(TOP, dim=1)
-            labels.append(top.indices.numpy().astype(np.uint8))
-            costs.append((-top.values / COST_STEP).round().clamp(0, 255).numpy().astype(np.uint8))
+            kept = Rows.of(segment)
+            labels.append(kept.labels)
+            costs.append(kept.costs)
             rows += len(segment)
             phonemes.append(phoneme)
             starts.append(rows)
