@@ -57,8 +57,7 @@ def new_decoder(
 def calibrate(
     source: SentenceSource, decoder: IntentDecoder, config: IntentTrainingConfig
 ) -> tuple[Calibration, float]:
-    """Fit the confidence on fresh splices and the bank's noise; returns it with the decoder's
-    exact-match rate.
+    """Fit the confidence on fresh splices and on noise; returns it with the exact-match rate.
 
     Of all that is spliced most phonemes are heard; noise alone tells what it means if they are not.
     """
