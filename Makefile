@@ -112,8 +112,7 @@ train: speech $(DEVELOPMENT) ## train a bundle: MANIFEST=… LIBRISPEECH=… [NO
 	    --copies $(COPIES) $(if $(NOISE),--noise $(NOISE)) $(if $(ROOMS),--rooms $(ROOMS))
 	$(TORCHRUN) scripts/train_acoustic.py --cache $(CACHE) --language $(SPEECH_LANGUAGE) \
 	    --checkpoints $(CHECKPOINTS) --bundle $(BUNDLE) $(TRAINING)
-	$(MALLOC) $(PYTHON) scripts/build_bank.py --cache $(CACHE) --bundle $(BUNDLE) \
-	    $(if $(NOISE),--noise $(NOISE))
+	$(MALLOC) $(PYTHON) scripts/build_bank.py --cache $(CACHE) --bundle $(BUNDLE) $(if $(NOISE),--noise $(NOISE))
 	-$(if $(wildcard models/pronunciations/$(SPEECH_LANGUAGE).tsv),$(LISTEN))
 	$(PYTHON) scripts/make_golden.py $(GOLDEN) --bundle $(BUNDLE)
 	@set -e; for file in $(COMMANDS); do \

@@ -78,6 +78,9 @@ def main() -> None:
         evaluator = Evaluator(bundle)
         samples = [read_samples(recording) for recording in track(noise, "reading noise")]
         stretches = noise_stretches(samples, arguments.seed)
+        if not stretches:
+            folders = ", ".join(map(str, arguments.noise))
+            raise UsageError(f"--noise: {folders}: no recording of a second or more to learn from")
         bank = bank.with_noise([evaluator.log_probs([stretch])[0] for stretch in stretches])
     bank.write(path)
     print(

@@ -11,6 +11,7 @@ import torch
 from script_support import load_script
 
 from assistant.bundle import read_acoustic, read_inventory
+from assistant.errors import UsageError
 from assistant.grammar.commands import load_commands
 from assistant.training.bank_speech import NOISES, choose, hear, noise_stretches
 from assistant.training.extraction import Extraction
@@ -103,11 +104,16 @@ def test_noise_is_put_into_a_bank_that_is_there(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         script.main()
     assert "--cache: name the speech of the bank" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--noise", str(noise)])
+    given = sys.argv
+    monkeypatch.setattr(sys, "argv", [*given, "--noise", str(noise)])
     script.main()
     after = PosteriorBank.read(path)
     assert after.noise and np.array_equal(after.labels, before.labels)
     assert f"{len(after.noise)} stretches of noise" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*given, "--noise", str(tmp_path / "nowhere")])
+    with pytest.raises(UsageError, match=r"nowhere: no recording of a second or more"):
+        script.main()
+    assert len(PosteriorBank.read(path).noise) == len(after.noise)
 
 
 def test_a_splice_takes_the_longest_run_there_is():
