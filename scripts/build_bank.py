@@ -22,6 +22,7 @@ from rich.progress import track
 from assistant.bundle import AcousticBundle, read_acoustic
 from assistant.bundle_files import POSTERIOR_BANK
 from assistant.errors import AssistantError, UsageError
+from assistant.training import corpora
 from assistant.training.acoustic_evaluation import Evaluator
 from assistant.training.bank_speech import choose, hear, noise_stretches
 from assistant.training.feature_cache import FeatureCache, refuse_other_rows
@@ -29,6 +30,7 @@ from assistant.training.manifest import audio_files, held_out_noise, read_sample
 from assistant.training.material import phonemes_of
 from assistant.training.posterior_bank import Aligned, PosteriorBank, build_bank
 from assistant.training.rows import LOG_MEL_PER_ROW, ROWS_PER_SECOND
+from assistant.types import Samples
 
 SHARES = {
     "wake_words": 0.0,
@@ -51,13 +53,7 @@ def main() -> None:
     parser.add_argument(
         "--worst", type=float, default=0.5, help="phoneme error above which a text is not trusted"
     )
-    parser.add_argument(
-        "--noise",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="folders of background noise;\na fifth of it, by name, is left for measuring",
-    )
+    corpora.add_noise(parser)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
@@ -67,26 +63,35 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     bundle = read_acoustic(arguments.bundle)
     path = arguments.bundle / POSTERIOR_BANK
+    noise = noise_of(arguments)
     if arguments.cache:
         bank = bank_of_speech(bundle, arguments)
-    elif arguments.noise and path.exists():
+    elif noise and path.exists():
         bank = PosteriorBank.read(path)
     else:
         parser.error("--cache: name the speech of the bank (or --noise, for a bundle that has one)")
-    if arguments.noise:
-        noise, _ = held_out_noise(audio_files(arguments.noise))
+    if noise:
         evaluator = Evaluator(bundle)
-        samples = [read_samples(recording) for recording in track(noise, "reading noise")]
-        stretches = noise_stretches(samples, arguments.seed)
-        if not stretches:
-            folders = ", ".join(map(str, arguments.noise))
-            raise UsageError(f"--noise: {folders}: no recording of a second or more to learn from")
-        bank = bank.with_noise([evaluator.log_probs([stretch])[0] for stretch in stretches])
+        bank = bank.with_noise([evaluator.log_probs([stretch])[0] for stretch in noise])
     bank.write(path)
     print(
         f"{path}: {len(bank.phonemes)} phonemes of speech, {len(bank.noise)} stretches of noise, "
         f"{path.stat().st_size / 1e6:.1f} MB"
     )
+
+
+def noise_of(arguments: argparse.Namespace) -> list[Samples]:
+    """Stretches of the noise that is not kept for measuring.
+
+    Raises:
+        UsageError: noise is named, and there is none.
+    """
+    recordings, _ = held_out_noise(audio_files(arguments.noise))
+    stretches = noise_stretches([read_samples(r) for r in recordings], arguments.seed)
+    if arguments.noise and not stretches:
+        folders = ", ".join(map(str, arguments.noise))
+        raise UsageError(f"--noise: {folders}: no recording of a second or more to learn from")
+    return stretches
 
 
 def bank_of_speech(bundle: AcousticBundle, arguments: argparse.Namespace) -> PosteriorBank:

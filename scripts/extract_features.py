@@ -54,13 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     corpora.add_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the cache")
-    parser.add_argument(
-        "--noise",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="folders of background noise;\na fifth of it, by name, is left for measuring",
-    )
+    corpora.add_noise(parser)
     parser.add_argument(
         "--rooms", type=Path, nargs="*", default=[], help="folders of room responses"
     )

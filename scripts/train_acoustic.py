@@ -25,6 +25,7 @@ from assistant.bundle import read_acoustic, read_inventory
 from assistant.bundle_files import HELD_OUT_SPEAKERS
 from assistant.config import FeatureConfig
 from assistant.errors import AssistantError
+from assistant.training import corpora
 from assistant.training.acoustic_trainer import AcousticTrainer, TrainingConfig
 from assistant.training.augmentation import AugmentationConfig
 from assistant.training.batch_augmentation import BatchAugmenter
@@ -125,14 +126,7 @@ def parse_arguments() -> tuple[argparse.Namespace, TrainingConfig, NetworkConfig
         action="store_true",
         help="hear every draw anew: speed, vocal tract, rooms, noise, microphones, on the log-mel",
     )
-    parser.add_argument(
-        "--noise",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="folders of background noise for --augment and --samples;\n"
-        "a fifth of it, by name, is left for measuring",
-    )
+    corpora.add_noise(parser, "folders of background noise for --augment and --samples")
     parser.add_argument(
         "--apart",
         nargs="*",

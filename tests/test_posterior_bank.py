@@ -85,7 +85,7 @@ def test_noise_is_cut_at_random_into_what_an_utterance_lasts():
     assert all(1 <= len(stretch) / 16_000 <= 4 for stretch in stretches)
     assert all(np.all(np.diff(stretch) == 1) for stretch in stretches)
     again = noise_stretches(noises, seed=1)
-    assert all(map(np.array_equal, stretches, again))
+    assert all(np.array_equal(*both) for both in zip(stretches, again, strict=True))
     assert len(noise_stretches(noises[:3], seed=1)) in (1, 2)
 
 

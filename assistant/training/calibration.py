@@ -7,11 +7,12 @@ stretches of real speech, which nobody meant for a command, tell how often it wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..bundle import Lexicon
 from ..confidence import Calibration
@@ -21,6 +22,7 @@ from ..grammar.commands import CommandSet
 from ..grammar.graph import PhonemeGraph
 from ..intent import IntentDecoder
 from ..nn.intent_model import IntentModel
+from ..types import SlotValue
 from .forked import spread
 from .intent_trainer import IntentTrainingConfig
 from .logistic import logistic_regression
@@ -28,6 +30,9 @@ from .metrics import phoneme_error
 from .posterior_bank import PosteriorBank
 from .rows import ROWS_PER_SECOND
 from .sentence_source import SentenceSource
+
+Judged = tuple[tuple[float, ...], tuple[bool, bool]]
+"""The evidence of a reading, whether it is right, and whether a command was said."""
 
 FALSE_ALARMS = 0.5
 """An hour of other people's talk, at the threshold that is compiled."""
@@ -64,28 +69,26 @@ def calibrate(
     bank = source.splicer.bank
     seed = 10_000_019 * (config.seed + 2)
 
-    def judged(i: int) -> list[tuple[tuple[float, ...], tuple[bool, bool]]]:
-        """A command and what is none: the evidence, whether it is right and whether a command."""
-        noisy, found = i % 2 == 1, []
-        for utterance in (
-            source.command(noisy, seed + 2 * i),
-            source.calibration_negative(i, noisy, seed + 2 * i + 1),
-        ):
-            best = decoder.judge(utterance.log_probs) if len(utterance.log_probs) else None
-            if best is None:
-                continue
-            reading = (best.path.intent, dict(best.path.slots))
-            said = utterance.reading
-            truth = (said[0], dict(said[1])) if said else None
-            found.append((best.fit.evidence, (reading == truth, truth is not None)))
-        return found
+    def judged(log_probs: Tensor, said: tuple[str, Mapping[str, SlotValue]] | None) -> list[Judged]:
+        best = decoder.judge(log_probs) if len(log_probs) else None
+        if best is None:
+            return []
+        reading = (best.path.intent, dict(best.path.slots))
+        truth = (said[0], dict(said[1])) if said else None
+        return [(best.fit.evidence, (reading == truth, truth is not None))]
 
-    def judged_noise(i: int) -> list[tuple[tuple[float, ...], tuple[bool, bool]]]:
-        best = decoder.judge(torch.from_numpy(bank.noise[i].log_probs(bank.columns)))
-        return [] if best is None else [(best.fit.evidence, (False, False))]
+    def of_splices(i: int) -> list[Judged]:
+        """A command and what is none."""
+        noisy = i % 2 == 1
+        command = source.command(noisy, seed + 2 * i)
+        other = source.calibration_negative(i, noisy, seed + 2 * i + 1)
+        return [one for u in (command, other) for one in judged(u.log_probs, u.reading)]
 
-    found = [one for pair in spread(judged, config.calibration) for one in pair]
-    found += [one for none in spread(judged_noise, len(bank.noise)) for one in none]
+    def of_noise(i: int) -> list[Judged]:
+        return judged(torch.from_numpy(bank.noise[i].log_probs(bank.columns)), None)
+
+    parts = spread(of_splices, config.calibration), spread(of_noise, len(bank.noise))
+    found = [one for part in parts for several in part for one in several]
     evidence, right = zip(*found, strict=True)
     matrix = np.array(evidence)
     is_right = np.array([r for r, _ in right])

@@ -47,6 +47,12 @@ class Corpus:
         return line
 
 
+def add_noise(parser: argparse.ArgumentParser, what: str = "folders of background noise") -> None:
+    """The option that names noise to learn from (`held_out_noise` leaves some of it out)."""
+    about = f"{what};\na fifth of it, by name, is left for measuring"
+    parser.add_argument("--noise", type=Path, nargs="*", default=[], help=about)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options by which scripts are told which speech there is; `named_in` reads them."""
     speech = parser.add_argument_group("speech (several may be given, and are mixed)")
